@@ -1,0 +1,72 @@
+#pragma once
+
+#include <optional>
+
+#include "runner/stage/error.h"
+#include "runner/stage/record.h"
+#include "runner/stage/time.h"
+
+namespace millrace {
+
+// The three kinds of stage. For all of them:
+// - The constructor does no I/O and keeps what it is given: `millrace check` constructs every stage.
+// - connect() opens what the stage needs. The runner calls it before anything else, and again, after a full-jitter back-off,
+//   whenever a call has returned ErrorKind::unavailable. ErrorKind::invalid refuses the start (or rolls a reload back).
+// - All calls come from one thread at a time. A stage whose plugin asks for Threading::own may wait for the outside in connect(),
+//   poll() and write(), heeding Context::stop_token(); any other must never wait.
+// - next_tick() says when the stage next wants to run without input; a Waker makes it run at once.
+
+/// Why a stage is asked to finish.
+enum class End {
+  input_over,  ///< the sources have ended: flush, emit what is open
+  shutdown,    ///< the process stops: keep state for the next start, emit nothing that a restart would emit again
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual Result<void> connect() { return {}; }
+
+  /// What has arrived, at once and never waiting to fill a batch; empty if nothing has. Called again immediately after a batch,
+  /// else at next_tick() or on a wake; never while the link below is full. ErrorKind::finished ends the source.
+  virtual Result<Batch> poll() = 0;
+
+  virtual std::optional<Time> next_tick() const { return std::nullopt; }
+
+  /// No more poll() will come; Acks may still be settled. Stop receiving. What is not settled is offered again at the next start.
+  virtual void stop() {}
+};
+
+class Transform {
+ public:
+  virtual ~Transform() = default;
+  virtual Result<void> connect() { return {}; }
+
+  /// The batch is the stage's own. The output inherits the input's Ack unless the stage took it (Context::take_ack); an Ack that
+  /// the stage itself puts on the output is settled besides. An empty output settles the input.
+  virtual Result<Batch> process(Batch batch) = 0;
+
+  virtual std::optional<Time> next_tick() const { return std::nullopt; }
+  virtual Result<Batch> tick(Time) { return Batch{}; }
+
+  /// The last call but for tick(), which may still follow while asynchronous commits end. Emits the last records.
+  virtual Result<Batch> finish(End) { return Batch{}; }
+};
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual Result<void> connect() { return {}; }
+
+  /// Handles the whole batch: when it returns well the batch is settled, unless the stage took the Ack. After unavailable or
+  /// overloaded the same batch comes again, so a sink must bear repetition.
+  virtual Result<void> write(const Batch& batch) = 0;
+
+  virtual std::optional<Time> next_tick() const { return std::nullopt; }
+  virtual Result<void> tick(Time) { return {}; }
+
+  /// Nothing more will be written: bring what is buffered to safety.
+  virtual Result<void> finish(End) { return {}; }
+};
+
+}  // namespace millrace
