@@ -2,6 +2,7 @@
 
 #include <boost/system/result.hpp>
 #include <exception>
+#include <ostream>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,8 @@ struct Error {
   ErrorKind kind = ErrorKind::invalid;
   std::string what;
 };
+
+inline std::ostream& operator<<(std::ostream& out, const Error& error) { return out << error.what; }
 
 template <class T>
 using Result = boost::system::result<T, Error>;
