@@ -1,0 +1,94 @@
+// The main job on real parts: a broker, a publisher of its own, Lua, an alert, a phone's client, a push and the history.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HubConnectionBuilder, LogLevel } from '@microsoft/signalr';
+import { Broker, Publisher } from '../support/broker.mjs';
+import { Instance } from '../support/millrace.mjs';
+import { ALERT_STAGE, readings, sorted, transitions } from '../support/telemetry.mjs';
+import { readJsonLines, until } from '../support/wait.mjs';
+import { WebhookReceiver } from '../support/webhook.mjs';
+
+const COUNT = 10_000;
+
+test('10,000 messages reach the client and the file, and exactly the expected alerts reach client, webhook and history', async (t) => {
+  const broker = await Broker.start(t);
+  const webhook = await WebhookReceiver.start(t);
+  const instance = await Instance.start(t, {
+    'comfort.lua': `
+      function process(record)
+        record.twice = record.messageId * 2
+        return record
+      end
+    `,
+    'pipeline.yaml': `
+name: chain
+stages:
+  - id: devkit
+    plugin: mqtt_source
+    broker: ${broker.url}
+    topics: [devices/+/messages/events/#]
+    qos: 1
+    client_id: chain
+    clean_session: false
+    device: {field: deviceId}
+
+  - id: comfort
+    plugin: lua
+    script: comfort.lua
+
+  - id: kept
+    plugin: file_sink
+    path: out.jsonl
+${ALERT_STAGE}
+  - id: live
+    plugin: signalr
+    from: [comfort, climate]
+    hub: /hubs/telemetry
+    on_full: block
+
+  - id: phone
+    plugin: push
+    from: climate
+    to: ["${webhook.url}/hook"]
+`,
+  });
+  await broker.subscribed();
+
+  const live = { telemetry: [], alerts: [] };
+  const connection = new HubConnectionBuilder().withUrl(`${instance.url}/hubs/telemetry`).configureLogging(LogLevel.None).build();
+  connection.on('telemetry', (records) => live.telemetry.push(...records));
+  connection.on('alert', (alert) => live.alerts.push(alert));
+  await connection.start();
+  t.after(() => connection.stop());
+
+  // The client is sent the newest value of each series when it cannot keep up; at its own pace it gets every one.
+  const messages = readings({ count: COUNT, devices: 10 });
+  const publisher = new Publisher(t, broker, 'devices/AZ3166/messages/events/');
+  for (let at = 0; at < COUNT; at += 500) {
+    publisher.write(messages.slice(at, at + 500));
+    await until(
+      () => `${at + 500} records at the client, ${live.telemetry.length} came; millrace said:\n${instance.child.stderr}`,
+      () => live.telemetry.length >= at + 500,
+    );
+  }
+  await publisher.finish();
+
+  const expected = transitions(messages);
+  await until(() => `${expected.length} alerts at the client, ${live.alerts.length} came`, () => live.alerts.length >= expected.length);
+  await webhook.received(expected.length);
+  await until('every message in the file', () => readJsonLines(instance.path('out.jsonl')).length >= COUNT);
+  // All that is still on its way would be too much: a drained stop lets it out.
+  await instance.down();
+
+  const numbered = messages.map((message) => ({ ...message, twice: message.messageId * 2 }));
+  assert.deepEqual(sorted(readJsonLines(instance.path('out.jsonl'))), sorted(numbered));
+  assert.deepEqual(sorted(live.telemetry.map(({ fields }) => fields)), sorted(numbered));
+  assert.ok(live.telemetry.every(({ device, fields }) => device === fields.deviceId));
+  assert.deepEqual(sorted(live.alerts.map((a) => [a.key, a.rule, a.from, a.to, a.time])), expected);
+
+  const rows = await instance.query('select key, rule, from_state, to_state, event_ms from alert_event order by seq');
+  assert.deepEqual(sorted(rows.map((r) => [r.key, r.rule, r.from_state, r.to_state, r.event_ms])), expected);
+
+  const told = webhook.bodies.map((b) => [b.key, b.rule, b.from, b.to, b.time]);
+  assert.deepEqual(sorted(told), expected);
+});

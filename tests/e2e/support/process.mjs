@@ -1,0 +1,83 @@
+// Child processes that a test starts, and that are gone when it ends, however it ends.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { until } from './wait.mjs';
+
+/// A port of 127.0.0.1 that was free a moment ago.
+export async function freePort() {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/// A folder that is gone after test `t`.
+export function temporaryFolder(t) {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-e2e-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  return folder;
+}
+
+/// A child with what it said so far in `stdout` and `stderr`. Ended with SIGKILL after test `t` if it still runs.
+export class Child {
+  constructor(t, command, args, { cwd, env, stdin = 'ignore' } = {}) {
+    this.command = command;
+    this.stdout = '';
+    this.stderr = '';
+    this.process = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: [stdin, 'pipe', 'pipe'] });
+    this.process.stdout.setEncoding('utf8').on('data', (text) => (this.stdout += text));
+    this.process.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text));
+    this.exited = new Promise((resolve, reject) => {
+      this.process.once('error', reject);
+      this.process.once('close', (code, signal) => resolve({ code, signal }));
+    });
+    this.exited.catch(() => {});
+    t.after(() => this.kill());
+  }
+
+  get pid() {
+    return this.process.pid;
+  }
+
+  get running() {
+    return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
+  /// Ends it at once and waits until it is gone.
+  async kill(signal = 'SIGKILL') {
+    if (this.running) this.process.kill(signal);
+    return this.exited;
+  }
+
+  /// Waits for its end; fails, with what it said, if that takes longer than `seconds`.
+  async end(seconds = 20) {
+    await until(() => `${this.command} to end; it said:\n${this.stderr}`, () => !this.running, { seconds });
+    return { ...(await this.exited), stdout: this.stdout, stderr: this.stderr };
+  }
+
+  /// Waits until what it writes to stdout or stderr matches.
+  async says(pattern, seconds = 20) {
+    return until(
+      () => `${this.command} to say ${pattern}; it said:\n${this.stdout}${this.stderr}`,
+      () => {
+        const match = `${this.stdout}${this.stderr}`.match(pattern);
+        if (!match && !this.running) throw new Error(`it ended with ${this.process.exitCode ?? this.process.signalCode}`);
+        return match;
+      },
+      { seconds },
+    );
+  }
+
+  /// Its resident memory in MiB: `VmRSS` now, `VmHWM` at most so far.
+  memoryMiB(which = 'VmRSS') {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    return Number(status.match(new RegExp(`${which}:\\s+(\\d+) kB`))[1]) / 1024;
+  }
+}
