@@ -415,14 +415,15 @@ class Fields {
 
   /// An option that is one of a few words, each standing for a value: enums.
   template <class T>
-  FieldBuilder<C, std::string> choice(std::string name, T C::*member, std::vector<std::pair<std::string, T>> values) {
+  FieldBuilder<C, std::string> choice(std::string name, T C::*member,
+                                      std::vector<std::pair<std::string, typename detail::Element<T>::type>> values) {
     FieldInfo info;
     info.name = name;
     info.type = "string";
     C defaults{};
     for (const auto& [word, value] : values) {
       info.choices.push_back(word);
-      if (value == defaults.*member) info.default_text = word;
+      if (defaults.*member == value) info.default_text = word;
     }
     std::size_t index = declaration_.fields_.size();
     declaration_.fields_.push_back(std::move(info));

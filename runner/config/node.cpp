@@ -49,7 +49,7 @@ bool Problems::read(std::string_view path, Position at, std::string& text) {
   std::ostringstream content;
   content << in.rdbuf();
   text = std::move(content).str();
-  if (std::find(inputs_.begin(), inputs_.end(), resolved) == inputs_.end()) inputs_.push_back(resolved);
+  inputs_.push_back(std::move(resolved));
   return true;
 }
 

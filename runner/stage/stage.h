@@ -49,8 +49,11 @@ class Transform {
   virtual std::optional<Time> next_tick() const { return std::nullopt; }
   virtual Result<Batch> tick(Time) { return Batch{}; }
 
-  /// The last call but for tick(), which may still follow while asynchronous commits end. Emits the last records.
+  /// No more input comes. Emits the last records; tick() goes on being called until idle().
   virtual Result<Batch> finish(End) { return Batch{}; }
+
+  /// False while work that the stage began elsewhere (a commit) is still to be emitted or settled by a tick().
+  virtual bool idle() const { return true; }
 };
 
 class Sink {
@@ -65,8 +68,11 @@ class Sink {
   virtual std::optional<Time> next_tick() const { return std::nullopt; }
   virtual Result<void> tick(Time) { return {}; }
 
-  /// Nothing more will be written: bring what is buffered to safety.
+  /// Nothing more will be written: bring what is buffered to safety. tick() goes on being called until idle().
   virtual Result<void> finish(End) { return {}; }
+
+  /// False while work that the stage began elsewhere is still to be settled by a tick().
+  virtual bool idle() const { return true; }
 };
 
 }  // namespace millrace

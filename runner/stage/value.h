@@ -147,6 +147,15 @@ class FieldList {
 
   void clear() { size_ = 0; }
 
+  /// A list of the first `size` of `capacity` fields that an arena holds already.
+  static FieldList adopt(Field* fields, std::size_t size, std::size_t capacity) {
+    FieldList list;
+    list.data_ = fields;
+    list.size_ = static_cast<std::uint32_t>(size);
+    list.capacity_ = static_cast<std::uint32_t>(capacity);
+    return list;
+  }
+
   /// Storage for at least `count` fields without another move.
   void reserve(Arena& arena, std::size_t count);
 

@@ -1,0 +1,316 @@
+#include "runner/graph/pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "runner/config/plugin.h"
+#include "runner/graph/fingerprint.h"
+
+namespace millrace::graph {
+namespace {
+
+bool is_address(std::string_view text) { return text.starts_with("ipc://") || text.starts_with("tcp://"); }
+
+/// A stage as the file has it, before the wiring is resolved.
+struct Draft {
+  StageKeys keys;
+  const config::Node* node = nullptr;
+  Stage stage;
+  std::vector<std::string> from;
+};
+
+const config::Position& place_of(const config::Node& node, std::string_view key) {
+  const config::Node* found = node.find(key);
+  return found ? found->position : node.position;
+}
+
+config::Node text_node(std::string text, config::Position at) {
+  config::Node node;
+  node.kind = config::Node::Kind::scalar;
+  node.text = std::move(text);
+  node.position = at;
+  return node;
+}
+
+/// Makes a checked pipeline of a parsed file, step by step; each step reports all that is wrong in its own matters.
+class Checker {
+ public:
+  Checker(const Loader& loader, config::Problems& problems) : loader_(loader), problems_(problems) {}
+
+  std::optional<Pipeline> run(const config::Node& root) {
+    PipelineKeys keys;
+    config::declaration_of<PipelineKeys>()->read(root, keys, "", problems_);
+    pipeline_.file = problems_.file();
+    pipeline_.name = keys.name.empty() ? problems_.file().stem().string() : keys.name;
+    pipeline_.listen = keys.listen;
+    check_name(root);
+    for (const config::Node& node : keys.stages) add(node);
+    if (keys.stages.empty() && root.find("stages")) problems_.add(place_of(root, "stages"), "a pipeline needs at least one stage");
+    read_tests(keys.tests);
+    give_ids();
+    add_remote_ends();
+    resolve();
+    pipeline_.inputs = problems_.inputs();
+    std::sort(pipeline_.inputs.begin(), pipeline_.inputs.end());
+    pipeline_.inputs.erase(std::unique(pipeline_.inputs.begin(), pipeline_.inputs.end()), pipeline_.inputs.end());
+    if (!problems_.empty()) return std::nullopt;
+    sort();
+    if (!problems_.empty()) return std::nullopt;
+    return std::move(pipeline_);
+  }
+
+ private:
+  // Names become parts of file names and metrics' labels.
+  static bool plain(std::string_view name) {
+    return !name.empty() && name.size() <= 100 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+      return std::isalnum(c) || c == '-' || c == '_' || c == '.';
+    }) && name.front() != '.';
+  }
+
+  void check_name(const config::Node& root) {
+    if (!plain(pipeline_.name))
+      problems_.add(place_of(root, "name"), fmt::format("'{}' is not a name: letters, digits, '-', '_' and '.'", pipeline_.name));
+  }
+
+  void add(const config::Node& node) {
+    Draft draft;
+    draft.node = &node;
+    if (!node.is_map()) {
+      problems_.add(node.position, "expected a stage, which is a map, got " + node.shown());
+      return;
+    }
+    config::Node own = node;
+    std::erase_if(own.entries, [](const config::Entry& e) { return !is_stage_key(e.key); });
+    config::declaration_of<StageKeys>()->read(own, draft.keys, "stage", problems_);
+    draft.stage.plugin = loader_.find(draft.keys.plugin);
+    if (!draft.stage.plugin) {
+      if (!draft.keys.plugin.empty()) unknown_plugin(node, draft.keys.plugin);
+    } else {
+      configure(draft);
+    }
+    if (draft.keys.on_full == Overflow::spool)
+      problems_.add(place_of(node, "on_full"), "'on_full': spool is not available yet; use block, drop_oldest, drop_newest or newest");
+    draft.from = draft.keys.from;
+    // A broken stage still takes part in the wiring, so that one mistake is not reported as several.
+    draft.stage.id = draft.keys.id;
+    drafts_.push_back(std::move(draft));
+  }
+
+  static bool is_stage_key(const std::string& key) {
+    const auto& keys = config::stage_keys();
+    return std::find(keys.begin(), keys.end(), key) != keys.end();
+  }
+
+  void unknown_plugin(const config::Node& node, const std::string& name) {
+    std::vector<std::string> known;
+    for (const Plugin& p : loader_.plugins()) known.push_back(p.name);
+    problems_.add(place_of(node, "plugin"), fmt::format("unknown plugin '{}'{}", name, config::did_you_mean(name, known)));
+  }
+
+  void configure(Draft& draft) {
+    std::size_t inputs_before = problems_.inputs().size();
+    const Plugin& plugin = *draft.stage.plugin;
+    draft.stage.make = plugin.parse(*draft.node, problems_);
+    draft.stage.on_full = draft.keys.on_full.value_or(plugin.on_full);
+    draft.stage.queue = draft.keys.queue;
+    draft.stage.threading = draft.keys.thread.value_or(plugin.threading);
+    std::vector<std::filesystem::path> inputs(problems_.inputs().begin() + static_cast<std::ptrdiff_t>(inputs_before),
+                                              problems_.inputs().end());
+    draft.stage.fingerprint = fingerprint(*draft.node, inputs);
+    if (plugin.threading == Threading::own && draft.keys.thread == Threading::shared)
+      problems_.add(place_of(*draft.node, "thread"), fmt::format("{} waits for the outside and needs a thread of its own", plugin.name));
+  }
+
+  void read_tests(const std::vector<config::Node>& nodes) {
+    for (const config::Node& node : nodes) {
+      TestCase test;
+      test.position = node.position;
+      if (config::declaration_of<TestCase>()->read(node, test, "test", problems_)) pipeline_.tests.push_back(std::move(test));
+    }
+  }
+
+  void give_ids() {
+    std::map<std::string, const Draft*> seen;
+    for (Draft& draft : drafts_) {
+      if (draft.stage.id.empty()) draft.stage.id = draft.keys.plugin;
+      if (draft.stage.id.empty()) continue;
+      if (!plain(draft.stage.id))
+        problems_.add(place_of(*draft.node, "id"), fmt::format("'{}' is not an id: letters, digits, '-', '_' and '.'", draft.stage.id));
+      auto [other, fresh] = seen.emplace(draft.stage.id, &draft);
+      if (fresh) continue;
+      problems_.add(place_of(*draft.node, "id"), fmt::format("a second stage '{}', first at line {}; give it an 'id' of its own",
+                                                             draft.stage.id, other->second->node->position.line));
+    }
+  }
+
+  /// `publish: ADDR` becomes a sink below the stage, an address in `from` a source above it.
+  void add_remote_ends() {
+    std::vector<Draft> all;
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+      Draft& draft = drafts_[i];
+      if (draft.from.empty() && i > 0 && !is(draft, Role::source)) draft.from = {drafts_[i - 1].stage.id};
+      std::vector<Draft> after;
+      for (std::size_t k = 0; k < draft.from.size(); ++k) {
+        if (!is_address(draft.from[k])) continue;
+        Draft source = remote_end(draft, subscriber_plugin, draft.from[k], place_of(*draft.node, "from"));
+        source.stage.id = fmt::format("{}.from.{}", draft.stage.id, k + 1);
+        draft.from[k] = source.stage.id;
+        all.push_back(std::move(source));
+      }
+      if (!draft.keys.publish.empty()) {
+        if (!is_address(draft.keys.publish))
+          problems_.add(place_of(*draft.node, "publish"), "'publish': expected an ipc:// or tcp:// address");
+        if (is(draft, Role::sink)) problems_.add(place_of(*draft.node, "publish"), "a sink emits nothing that could be published");
+        Draft sink = remote_end(draft, publisher_plugin, draft.keys.publish, place_of(*draft.node, "publish"));
+        sink.stage.id = draft.stage.id + ".publish";
+        sink.from = {draft.stage.id};
+        after.push_back(std::move(sink));
+      }
+      all.push_back(std::move(draft));
+      for (Draft& sink : after) all.push_back(std::move(sink));
+    }
+    drafts_ = std::move(all);
+  }
+
+  Draft remote_end(const Draft& beside, std::string_view plugin, const std::string& address, config::Position at) {
+    Draft draft;
+    draft.node = beside.node;
+    draft.keys.plugin = plugin;
+    draft.stage.plugin = loader_.find(plugin);
+    if (!draft.stage.plugin) {
+      problems_.add(at, "links to other processes are not available here");
+      return draft;
+    }
+    config::Node node;
+    node.kind = config::Node::Kind::map;
+    node.position = at;
+    node.entries.push_back({"address", at, text_node(address, at)});
+    draft.stage.make = draft.stage.plugin->parse(node, problems_);
+    draft.stage.threading = draft.stage.plugin->threading;
+    draft.stage.fingerprint = fingerprint(node, {});
+    return draft;
+  }
+
+  static bool is(const Draft& draft, Role role) { return draft.stage.plugin && draft.stage.plugin->role == role; }
+
+  void resolve() {
+    std::map<std::string, std::size_t> index;
+    std::vector<std::string> ids;
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+      index.emplace(drafts_[i].stage.id, i);
+      ids.push_back(drafts_[i].stage.id);
+    }
+    for (Draft& draft : drafts_) {
+      config::Position at = place_of(*draft.node, "from");
+      if (is(draft, Role::source)) {
+        if (!draft.from.empty()) problems_.add(at, fmt::format("'{}' is a source and reads from nobody", draft.stage.id));
+        continue;
+      }
+      if (draft.from.empty() && draft.stage.plugin)
+        problems_.add(draft.node->position, fmt::format("'{}' has nothing to read from: there is no stage above it", draft.stage.id));
+      for (const std::string& name : draft.from) {
+        auto found = index.find(name);
+        if (found == index.end()) {
+          problems_.add(at, fmt::format("'from' names '{}', which is no stage{}", name, config::did_you_mean(name, ids)));
+          continue;
+        }
+        if (is(drafts_[found->second], Role::sink))
+          problems_.add(at, fmt::format("'{}' reads from '{}', which is a sink and emits nothing; say 'from'", draft.stage.id, name));
+        if (std::find(draft.stage.from.begin(), draft.stage.from.end(), found->second) != draft.stage.from.end())
+          problems_.add(at, fmt::format("'from' names '{}' twice", name));
+        draft.stage.from.push_back(found->second);
+      }
+    }
+    for (std::size_t i = 0; i < drafts_.size(); ++i) check_read(i);
+  }
+
+  void check_read(std::size_t i) {
+    if (!is(drafts_[i], Role::source)) return;
+    for (const Draft& draft : drafts_)
+      if (std::find(draft.stage.from.begin(), draft.stage.from.end(), i) != draft.stage.from.end()) return;
+    problems_.add(drafts_[i].node->position, fmt::format("nobody reads from '{}'", drafts_[i].stage.id));
+  }
+
+  /// Depth first, so that records flow only forward and a stage stands right below what feeds it.
+  void sort() {
+    enum class Mark { fresh, open, done };
+    std::vector<Mark> marks(drafts_.size(), Mark::fresh);
+    std::vector<std::size_t> order;
+    std::function<void(std::size_t)> visit = [&](std::size_t i) {
+      if (marks[i] == Mark::done) return;
+      if (marks[i] == Mark::open) {
+        problems_.add(place_of(*drafts_[i].node, "from"), fmt::format("'{}' reads, by a circle, from itself", drafts_[i].stage.id));
+        return;
+      }
+      marks[i] = Mark::open;
+      for (std::size_t above : drafts_[i].stage.from) visit(above);
+      marks[i] = Mark::done;
+      order.push_back(i);
+    };
+    for (std::size_t i = 0; i < drafts_.size(); ++i) visit(i);
+    std::vector<std::size_t> position(drafts_.size());
+    for (std::size_t i = 0; i < order.size(); ++i) position[order[i]] = i;
+    for (std::size_t i : order) {
+      for (std::size_t& above : drafts_[i].stage.from) above = position[above];
+      pipeline_.stages.push_back(std::move(drafts_[i].stage));
+    }
+  }
+
+  const Loader& loader_;
+  config::Problems& problems_;
+  Pipeline pipeline_;
+  std::vector<Draft> drafts_;
+};
+
+}  // namespace
+
+std::vector<std::size_t> Pipeline::readers_of(std::size_t stage) const {
+  std::vector<std::size_t> readers;
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    if (std::find(stages[i].from.begin(), stages[i].from.end(), stage) != stages[i].from.end()) readers.push_back(i);
+  return readers;
+}
+
+Loader::Loader(std::vector<Plugin> plugins, config::Environment environment)
+    : plugins_(std::move(plugins)), environment_(std::move(environment)) {}
+
+const Plugin* Loader::find(std::string_view name) const {
+  auto found = std::find_if(plugins_.begin(), plugins_.end(), [&](const Plugin& p) { return p.name == name; });
+  return found == plugins_.end() ? nullptr : &*found;
+}
+
+std::optional<Pipeline> Loader::load(config::Problems& problems) const {
+  std::ifstream in(problems.file(), std::ios::binary);
+  std::error_code error;
+  if (!in || std::filesystem::is_directory(problems.file(), error)) {
+    problems.add({}, "cannot read the file");
+    return std::nullopt;
+  }
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse(text.view(), problems);
+}
+
+std::optional<Pipeline> Loader::parse(std::string_view text, config::Problems& problems) const {
+  std::optional<config::Node> root = config::parse_yaml(text, problems);
+  if (!root) return std::nullopt;
+  config::substitute(*root, environment_, problems);
+  return Checker(*this, problems).run(*root);
+}
+
+std::vector<std::filesystem::path> pipeline_files(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) return {path};
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error))
+    if (entry.path().extension() == ".yaml" || entry.path().extension() == ".yml") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace millrace::graph
