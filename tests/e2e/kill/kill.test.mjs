@@ -105,9 +105,13 @@ ${ALERT_STAGE}
   const rows = await query(history, 'select key, rule, from_state, to_state, event_ms from alert_event');
   assert.deepEqual(sorted(rows.map((r) => [r.key, r.rule, r.from_state, r.to_state, r.event_ms])), expected);
 
-  const notifications = await query(history, "select id, incident_id, type, target from notification where sink = 'phone'");
-  assert.equal(new Set(notifications.map((n) => n.id)).size, notifications.length);
+  const notifications = await query(history, "select id, incident_id, type from notification where link = 'phone'");
+  assert.equal(new Set(notifications.map(({ id }) => id)).size, notifications.length);
+  assert.equal(new Set(notifications.map(({ incident_id, type }) => `${incident_id} ${type}`)).size, notifications.length);
   assert.equal(notifications.length, expected.length);
+  const deliveries = await query(history, 'select id, notification_id, status from push_delivery');
+  assert.equal(new Set(deliveries.map((d) => d.notification_id)).size, deliveries.length);
+  assert.ok(deliveries.every(({ status }) => status === 'delivered'));
 
   // A webhook that answered while the sender died hears of it again, under the same identifier and with the same words.
   const bodies = new Map();
