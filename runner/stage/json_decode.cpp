@@ -1,45 +1,24 @@
-#include <simdjson.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "runner/stage/json.h"
 #include "runner/stage/json_number.h"
-
-// simdjson's first stage finds where every token starts and checks UTF-8, 64 bytes a step. What follows walks those tokens
-// straight into records, where simdjson's own second stage would write a tape to be walked again.
+#include "runner/stage/json_tokens.h"
 
 namespace millrace {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-constexpr std::size_t no_position = static_cast<std::size_t>(-1);
+using json::shown;
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 /// May this byte follow a number, true, false or null?
 bool ends_scalar(char c) { return is_space(c) || c == ',' || c == ']' || c == '}'; }
-
-std::string shown(char c) {
-  auto byte = static_cast<unsigned char>(c);
-  return byte > 0x20 && byte < 0x7F ? fmt::format("'{}'", c) : fmt::format("byte 0x{:02X}", byte);
-}
-
-/// Where UTF-8 breaks: the offset of the first byte of the first sequence that RFC 3629 does not allow.
-std::size_t first_invalid_utf8(std::string_view text) {
-  std::size_t i = 0;
-  while (i < text.size()) {
-    auto lead = static_cast<unsigned char>(text[i]);
-    std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (length > 1 && !simdjson::validate_utf8(text.data() + i, std::min(length, text.size() - i))) return i;
-    i += length;
-  }
-  return no_position;
-}
 
 /// Of equal names the last value wins, at the place of the first. Returns how many fields are left.
 std::size_t drop_duplicates(Field* fields, std::size_t count) {
@@ -75,94 +54,39 @@ std::size_t drop_duplicates(Field* fields, std::size_t count) {
   return kept;
 }
 
-/// What was wrong, and at which offset of the text.
-struct Fault {
-  std::size_t at = no_position;
-  std::string what;
-};
-
 }  // namespace
 
-struct JsonDecoder::Impl {
+/// The walk over the tokens of the text at hand.
+struct JsonDecoder::Impl : json::Tokens {
   JsonLimits limits;
-  std::unique_ptr<simdjson::internal::dom_parser_implementation> scanner;
-  std::size_t capacity = 0;
-
-  // The document or lines at hand: the padded copy in the arena, and the next token's place among those that the scanner found.
-  // Behind the last stands the length, twice, and the padding is white space, so that looking one token too far does no harm.
   Arena* arena = nullptr;
-  const char* text = nullptr;
-  std::size_t length = 0;
-  const std::uint32_t* next = nullptr;
-  const std::uint32_t* end = nullptr;
-
   std::vector<Field> fields;            ///< of the objects being read, a stack
   std::vector<Value> items;             ///< of the lists being read, a stack
   std::vector<std::string_view> shape;  ///< names of the last record, as its text has them; without data where escaped
   std::string unescaped;
-  Fault fault;
+  json::Fault fault;
 
   bool fail(std::size_t at, std::string what) {
     fault = {at, std::move(what)};
     return false;
   }
+
   bool fail_expecting(std::size_t at, std::string_view what) {
     if (at >= length) return fail(length, fmt::format("the text ends where {} should follow", what));
     return fail(at, fmt::format("{} where {} should follow", shown(text[at]), what));
   }
 
-  // What simdjson's headers say of the buffer: len + SIMDJSON_PADDING bytes, for unescaping reads a block ahead.
-  void load(std::string_view from, Arena& to) {
-    char* copy = to.allocate<char>(from.size() + simdjson::SIMDJSON_PADDING);
-    std::memcpy(copy, from.data(), from.size());
-    std::memset(copy + from.size(), ' ', simdjson::SIMDJSON_PADDING);
-    if (from.starts_with(byte_order_mark)) std::memset(copy, ' ', byte_order_mark.size());
+  void start(std::string_view from, Arena& to) {
+    load(from, to);
     arena = &to;
-    text = copy;
-    length = from.size();
-    shape.clear();
+    forget();
   }
 
-  simdjson::error_code scan() {
+  /// Drops what an unfinished document left behind.
+  void forget() {
     fields.clear();
     items.clear();
-    if (length > capacity) {
-      capacity = std::max<std::size_t>(length, 4096);
-      auto error = scanner ? scanner->set_capacity(capacity)
-                           : simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, scanner);
-      if (error) {
-        capacity = 0;
-        return error;
-      }
-    }
-    if (length == 0) return simdjson::EMPTY;
-    auto error = scanner->stage1(reinterpret_cast<const std::uint8_t*>(text), length, simdjson::stage1_mode::regular);
-    if (error) return error;
-    next = scanner->structural_indexes.get();
-    end = next + scanner->n_structural_indexes;
-    return simdjson::SUCCESS;
-  }
-
-  /// Says where, of what the first stage found wrong.
-  bool explain(simdjson::error_code error) {
-    switch (error) {
-      case simdjson::EMPTY: return fail(0, "there is no JSON in it");
-      case simdjson::UTF8_ERROR: return fail(first_invalid_utf8({text, length}), "invalid UTF-8");
-      case simdjson::MEMALLOC: return fail(0, fmt::format("no memory for a text of {} bytes", length));
-      default: break;
-    }
-    std::size_t opened = no_position;
-    for (std::size_t i = 0; i < length; ++i) {
-      bool inside = opened != no_position;
-      if (text[i] == '"') {
-        opened = inside ? no_position : i;
-      } else if (inside && text[i] == '\\') {
-        ++i;
-      } else if (inside && static_cast<unsigned char>(text[i]) < 0x20) {
-        return fail(i, fmt::format("control character {} in a string; it must be written as an escape", shown(text[i])));
-      }
-    }
-    return fail(opened, "this string is never closed");
+    shape.clear();
   }
 
   /// The string that opens at `at`; `next` is past it already. `plain` tells whether the text is without escapes.
@@ -176,11 +100,8 @@ struct JsonDecoder::Impl {
       out = {first, size};
       return true;
     }
-    unescaped.resize(size + simdjson::SIMDJSON_PADDING);
-    auto* to = reinterpret_cast<std::uint8_t*>(unescaped.data());
-    const std::uint8_t* written = scanner->parse_string(reinterpret_cast<const std::uint8_t*>(first), to);
-    if (!written) return fail(at, "this string holds an escape that JSON does not know");
-    out = arena->copy({unescaped.data(), static_cast<std::size_t>(written - to)});
+    if (!unescape({first, size}, unescaped)) return fail(at, "this string holds an escape that JSON does not know");
+    out = arena->copy(unescaped);
     return true;
   }
 
@@ -229,10 +150,14 @@ struct JsonDecoder::Impl {
         out = Value::object({kept, count});
         return true;
       }
-      case '[': return list(depth + 1, at, out);
-      case 't': return literal(at, "true", Value::boolean(true), out);
-      case 'f': return literal(at, "false", Value::boolean(false), out);
-      case 'n': return literal(at, "null", Value::null(), out);
+      case '[':
+        return list(depth + 1, at, out);
+      case 't':
+        return literal(at, "true", Value::boolean(true), out);
+      case 'f':
+        return literal(at, "false", Value::boolean(false), out);
+      case 'n':
+        return literal(at, "null", Value::null(), out);
       case '-':
       case '0':
       case '1':
@@ -243,8 +168,11 @@ struct JsonDecoder::Impl {
       case '6':
       case '7':
       case '8':
-      case '9': return number(at, out);
-      default: --next; return fail_expecting(at, "a value");
+      case '9':
+        return number(at, out);
+      default:
+        --next;
+        return fail_expecting(at, "a value");
     }
   }
 
@@ -316,8 +244,8 @@ struct JsonDecoder::Impl {
     return true;
   }
 
-  /// As object(), for a whole record, straight into the arena: devices repeat themselves, so that the record before tells how much
-  /// room is needed and which names to expect.
+  /// As object(), for a whole record, straight into the arena: devices repeat themselves, so that the record before tells how
+  /// much room is needed and which names to expect.
   bool record(std::size_t depth, std::size_t at, FieldList& out) {
     if (depth > limits.depth) return fail(at, fmt::format("nested deeper than {} levels", limits.depth));
     constexpr std::size_t spare = 2;  // most often something is added to a record on its way
@@ -384,15 +312,15 @@ struct JsonDecoder::Impl {
 
   Error error() const { return rejected(fmt::format("not JSON that can be read: byte {}: {}", fault.at + 1, fault.what)); }
 
-  Result<std::string_view> load_document(std::string_view from, Arena& to) {
+  Result<void> load_document(std::string_view from, Arena& to) {
     if (from.size() > limits.bytes)
       return rejected(fmt::format("a JSON document of {} bytes, where at most {} are taken", from.size(), limits.bytes));
-    load(from, to);
+    start(from, to);
     if (auto failed = scan(); failed) {
-      explain(failed);
+      fault = explain(failed);
       return error();
     }
-    return from;
+    return {};
   }
 
   Result<std::size_t> document(std::string_view from, Batch& batch) {
@@ -444,7 +372,7 @@ Result<std::size_t> JsonDecoder::decode(std::string_view text, Batch& batch) { r
 Result<std::size_t> JsonDecoder::decode_lines(std::string_view text, Batch& batch,
                                               const std::function<void(std::string_view, const Error&)>& bad) {
   Impl& d = *impl_;
-  d.load(text, batch.arena());
+  d.start(text, batch.arena());
   auto failed = d.scan();
   if (failed == simdjson::EMPTY) return 0;
   if (failed) return d.each_line(text, batch, bad);
@@ -463,14 +391,14 @@ Result<std::size_t> JsonDecoder::decode_lines(std::string_view text, Batch& batc
       continue;
     }
     std::size_t count = batch.records.size();
+    const std::uint32_t* first = d.next;
     if (!d.line(from, to, batch)) {
       batch.records.resize(count);
-      d.fields.clear();
-      d.items.clear();
-      d.shape.clear();
+      d.forget();
       d.fault.at -= from;
       bad(text.substr(from, to - from), d.error());
-      d.next = std::lower_bound(d.end - d.scanner->n_structural_indexes, d.end, static_cast<std::uint32_t>(to));
+      d.next = first;
+      d.skip_to(to);
     }
     from = to + 1;
   }

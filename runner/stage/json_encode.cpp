@@ -92,14 +92,22 @@ bool is_plain(std::string_view text) {
 void put_escape(Writer& out, char c) {
   constexpr std::string_view digits = "0123456789abcdef";
   switch (c) {
-    case '"': return out.put("\\\"");
-    case '\\': return out.put("\\\\");
-    case '\b': return out.put("\\b");
-    case '\f': return out.put("\\f");
-    case '\n': return out.put("\\n");
-    case '\r': return out.put("\\r");
-    case '\t': return out.put("\\t");
-    default: break;
+    case '"':
+      return out.put("\\\"");
+    case '\\':
+      return out.put("\\\\");
+    case '\b':
+      return out.put("\\b");
+    case '\f':
+      return out.put("\\f");
+    case '\n':
+      return out.put("\\n");
+    case '\r':
+      return out.put("\\r");
+    case '\t':
+      return out.put("\\t");
+    default:
+      break;
   }
   auto byte = static_cast<unsigned char>(c);
   out.put("\\u00");
@@ -197,7 +205,10 @@ char* write_short_number(char* to, double number) {
 char* write_number(char* to, double number) {
   if (char* end = write_short_number(to, number)) return end;
   if (!std::isfinite(number)) return std::copy_n("null", 4, to);
-  char* end = std::to_chars(to, to + longest_number, number).ptr;
+  // From here on the plain form of an integer has more digits than it takes to tell it from its neighbours.
+  constexpr double large = 1e16;
+  char* end = std::abs(number) < large ? std::to_chars(to, to + longest_number, number).ptr
+                                       : std::to_chars(to, to + longest_number, number, std::chars_format::scientific).ptr;
   char* e = std::find(to, end, 'e');
   if (e == end) return std::find(to, end, '.') == end ? std::copy_n(".0", 2, end) : end;
   // 1e+16 and 1e-07 as other encoders write them: 1e16, 1e-7.
@@ -217,14 +228,22 @@ void put_fields(Writer& out, std::span<const Field> fields);
 
 void put_value(Writer& out, const Value& value) {
   switch (value.type()) {
-    case Type::null: return out.put("null");
-    case Type::boolean: return out.put(value.as_boolean() ? "true" : "false");
-    case Type::integer: return put_number(out, value.as_integer());
-    case Type::real: return put_number(out, value.as_real());
-    case Type::string: return put_string(out, value.as_text());
-    case Type::bytes: return put_base64(out, value.as_text());
-    case Type::object: return put_fields(out, value.as_object());
-    case Type::list: break;
+    case Type::null:
+      return out.put("null");
+    case Type::boolean:
+      return out.put(value.as_boolean() ? "true" : "false");
+    case Type::integer:
+      return put_number(out, value.as_integer());
+    case Type::real:
+      return put_number(out, value.as_real());
+    case Type::string:
+      return put_string(out, value.as_text());
+    case Type::bytes:
+      return put_base64(out, value.as_text());
+    case Type::object:
+      return put_fields(out, value.as_object());
+    case Type::list:
+      break;
   }
   out.put('[');
   bool first = true;
@@ -262,7 +281,8 @@ void put_fields(Writer& out, std::span<const Field> fields) {
   out.put('}');
 }
 
-/// Milliseconds with up to three decimals, from the microseconds themselves: a double would lose none today, but need not be asked.
+/// Milliseconds with up to three decimals, from the microseconds themselves: a double would lose none today, but need not be
+/// asked.
 void put_time(Writer& out, Time time) {
   std::int64_t micros = time.time_since_epoch().count();
   if (micros < 0) out.put('-');

@@ -81,7 +81,8 @@ inline double nearest_double(const Digits& number, const char* first, const char
   const char* significant = first;
   while (significant != last && (*significant == '-' || *significant == '0' || *significant == '.')) ++significant;
   int digits = 0;
-  for (; significant != last && *significant != 'e' && *significant != 'E'; ++significant) digits += *significant != '.' ? 1 : 0;
+  for (; significant != last && *significant != 'e' && *significant != 'E'; ++significant)
+    digits += *significant != '.' ? 1 : 0;
   value = number.exponent + digits > 0 ? std::numeric_limits<double>::infinity() : 0.0;
   return number.negative ? -value : value;
 }
