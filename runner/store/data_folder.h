@@ -27,7 +27,7 @@ class DataFolder {
   /// Where the instance serves `millrace alerts` and its kin.
   std::filesystem::path control_socket() const { return path_ / "control.sock"; }
 
-  /// The process id of the instance that runs on `folder`, if one does.
+  /// The process id of the instance that runs on `folder`, if one does; 0 if it has not written it yet.
   static std::optional<pid_t> holder(const std::filesystem::path& folder);
 
  private:

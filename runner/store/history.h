@@ -23,7 +23,7 @@ std::string incident_id(std::string_view dedup_key, std::uint64_t opening);
 struct Event {
   std::string incident_id;    ///< never empty; before an opening (PENDING, cancelled) the id that the opening would get
   std::uint64_t ordinal = 0;  ///< counts this rule and key's events, from 1; kept in State::events
-  std::string pipeline, stage, rule, rule_hash, key;
+  std::string rule, rule_hash, key;
   std::string from_state, to_state;  ///< OK, PENDING, FIRING, RECOVERING, LATCHED
   std::string level_from, level_to;
   std::string reason;
@@ -35,12 +35,13 @@ struct Event {
   std::optional<std::int64_t> window_start_ms, window_end_ms, samples;
   std::string aggregates_json, labels_json, message, actor, comment, suppressed_by, run_id;
 
-  std::int64_t seq = 0;  ///< given by the store; rises with commit order
+  std::string pipeline, stage;  ///< filled from the Commit
+  std::int64_t seq = 0;         ///< given by the store; rises with commit order
 };
 
 /// Row of `alert_state`: one alert as it stands, keyed by pipeline, stage, rule and key. Written whole each time.
 struct State {
-  std::string pipeline, stage, rule, key;
+  std::string rule, key;
   std::string rule_hash;
   std::string state = "OK";
   std::string level;          ///< of the condition; empty or `ok` when it does not hold
@@ -53,6 +54,8 @@ struct State {
   std::string owed;        ///< type of the notification that a silence holds back, or empty
   std::string flaps_json;  ///< recent openings
   std::string extra;       ///< whatever else the stage keeps: any bytes
+
+  std::string pipeline, stage;  ///< filled from the Commit
 };
 
 /// Names one State.

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "runner/stage/context.h"
+#include "runner/stage/error.h"
+
+namespace SQLite {
+class Database;
+class Exception;
+class Statement;
+}  // namespace SQLite
+
+namespace millrace::store {
+
+struct CloseDatabase {
+  void operator()(SQLite::Database* database) const;
+};
+using DatabasePtr = std::unique_ptr<SQLite::Database, CloseDatabase>;
+
+/// What to do about a failed call of SQLite.
+enum class Failure {
+  passing,  ///< no room, an I/O error, a lock: try again later
+  damaged,  ///< the file is corrupt or no database
+  refused,  ///< this statement will never work
+};
+
+Failure classify(const SQLite::Exception& error);
+
+/// The name of the history in a data folder.
+inline constexpr std::string_view history_file = "history.db";
+
+struct OpenHistory {
+  std::filesystem::path folder;
+  std::chrono::milliseconds check_budget{1000};
+  std::function<void(LogLevel, std::string_view)> log;
+};
+
+struct OpenedHistory {
+  DatabasePtr database;
+  bool quarantined = false;  ///< a damaged file had to be put aside
+};
+
+/// Opens the history for writing, as Store::open promises: checked, migrated, writable; a damaged one is put aside.
+Result<OpenedHistory> open_history(const OpenHistory& how);
+
+/// A new history in memory.
+Result<DatabasePtr> open_memory_history();
+
+/// Opens an existing history for reading only. It must be of this program's schema.
+Result<DatabasePtr> open_history_to_read(const std::filesystem::path& folder);
+
+}  // namespace millrace::store
