@@ -108,14 +108,15 @@ std::optional<Time> parse_rfc3339(std::string_view text) {
   std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month(static_cast<unsigned>(month)),
                                    std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok()) return std::nullopt;
-  return Time{std::chrono::sys_days{date}} + std::chrono::hours(hour) + std::chrono::minutes(minute) + std::chrono::seconds(second) +
-         fraction - offset;
+  return Time{std::chrono::sys_days{date}} + std::chrono::hours(hour) + std::chrono::minutes(minute) +
+         std::chrono::seconds(second) + fraction - offset;
 }
 
 void EventTime::describe(Fields<EventTime>& f) {
-  f.field("field", &EventTime::field).doc("The field that holds the event time: a number from the epoch, or a text as RFC 3339 has it.").required();
-  f.choice("unit", &EventTime::unit,
-           {{"s", TimeUnit::seconds}, {"ms", TimeUnit::milliseconds}, {"us", TimeUnit::microseconds}})
+  f.field("field", &EventTime::field)
+      .doc("The field that holds the event time: a number from the epoch, or a text as RFC 3339 has it.")
+      .required();
+  f.choice("unit", &EventTime::unit, {{"s", TimeUnit::seconds}, {"ms", TimeUnit::milliseconds}, {"us", TimeUnit::microseconds}})
       .doc("What a number in the field counts.");
   f.shorthand("field");
 }
