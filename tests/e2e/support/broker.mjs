@@ -54,7 +54,8 @@ export class Broker {
 export class Publisher {
   constructor(t, broker, topic, { qos = 1 } = {}) {
     const args = ['-h', '127.0.0.1', '-p', String(broker.port), '-t', topic, '-q', String(qos), '-l', '-d'];
-    this.child = new Child(t, 'mosquitto_pub', args, { stdin: 'pipe' });
+    // Line by line: it would hold its reports back until it has 4 KiB of them.
+    this.child = new Child(t, 'stdbuf', ['-oL', 'mosquitto_pub', ...args], { stdin: 'pipe' });
     // It may be ended while lines are on their way to it; whoever ended it knows.
     this.child.process.stdin.on('error', () => {});
     this.acknowledgedIds = new Set();
