@@ -1,12 +1,13 @@
 // Surroundings that do not hold: an occupied port, folders that cannot be written, a history that is none.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Instance, MILLRACE } from '../support/millrace.mjs';
 import { Child } from '../support/process.mjs';
+import { until } from '../support/wait.mjs';
 
 const PIPELINE = `
 name: surroundings
@@ -69,16 +70,19 @@ test('a data folder below a file is named', async (t) => {
   assert.ok(stderr.includes(instance.data), stderr);
 });
 
-test('a history.db that is no database is named and left as it is', async (t) => {
+test('a history.db that is no database is put aside as it is, named, and the run goes on with a new one', async (t) => {
   const instance = await Instance.prepare(t, { 'pipeline.yaml': PIPELINE });
   mkdirSync(instance.data);
-  const history = join(instance.data, 'history.db');
   const text = 'these are the minutes of a meeting, not a database\n'.repeat(200);
-  writeFileSync(history, text);
-  const { code, stderr } = await instance.launch().end();
-  assert.equal(code, 1, stderr);
-  assert.match(stderr, /history\.db.*not a database/);
-  assert.equal(readFileSync(history, 'utf8'), text);
+  writeFileSync(join(instance.data, 'history.db'), text);
+  await instance.up();
+  await instance.child.says(/history\.db/);
+  await until('alerts in the new one', async () => (await instance.query('select * from alert_event')).length > 0);
+  await instance.down();
+  const [aside] = readdirSync(instance.data).filter((name) => name.startsWith('history.db.corrupt'));
+  assert.ok(aside, `only ${readdirSync(instance.data)}`);
+  assert.equal(readFileSync(join(instance.data, aside), 'utf8'), text);
+  assert.ok(instance.child.stderr.includes(aside), instance.child.stderr);
 });
 
 test('on a full disk the process lives and the live path goes on', async (t) => {
@@ -92,7 +96,6 @@ test('on a full disk the process lives and the live path goes on', async (t) => 
   instance.child = new Child(t, 'unshare', [...unshare, 'bash', '-c', script], {
     env: { DATA: instance.data, MILLRACE, PIPELINE: instance.path('pipeline.yaml'), ADDRESS: instance.address },
   });
-  const { until } = await import('../support/wait.mjs');
   const ready = () => fetch(`${instance.url}/healthz`).then(({ status }) => status === 200);
   await until(
     () => `it to be up; it said:\n${instance.child.stderr}`,
