@@ -1,5 +1,6 @@
-// latency: how long a message takes from its MQTT publish to its arrival at a WebSocket client, both ends in this process, so that
-// one clock times them. Publishes `count` messages at `rate` a second and prints {"median","p99","max" in ms,"received"} as JSON.
+// latency: how long a message takes from its MQTT publish to its arrival at a WebSocket client, both ends in this process, so
+// that one clock times them. Publishes `count` messages at `rate` a second and prints {"median","p99","max" in ms,"received"}
+// as JSON.
 //
 // The message carries its number in the field `n`; the pipeline between has to keep it.
 
@@ -85,10 +86,12 @@ int main(int argc, char** argv) {
   std::thread receiver([&] { receive(socket, arrived); });
 
   const auto start = Clock::now();
-  const auto period = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1.0 / static_cast<double>(options.rate)));
+  const auto period =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1.0 / static_cast<double>(options.rate)));
   for (std::size_t n = 0; n < options.count; ++n) {
     std::this_thread::sleep_until(start + period * static_cast<Clock::rep>(n));
-    const std::string payload = "{\"deviceId\":\"AZ3166-1\",\"n\":" + std::to_string(n) + ",\"temperature\":21.5,\"humidity\":48.25}";
+    const std::string payload =
+        "{\"deviceId\":\"AZ3166-1\",\"n\":" + std::to_string(n) + ",\"temperature\":21.5,\"humidity\":48.25}";
     sent[n] = Clock::now();
     client.publish(options.topic, payload.data(), payload.size(), options.qos, false);
   }
@@ -99,6 +102,6 @@ int main(int argc, char** argv) {
   took.reserve(options.count);
   for (std::size_t n = 0; n < options.count; ++n) took.push_back(milliseconds(arrived[n] - sent[n]));
   std::sort(took.begin(), took.end());
-  std::printf("{\"median\":%.3f,\"p99\":%.3f,\"max\":%.3f,\"received\":%zu}\n", took[took.size() / 2], took[took.size() * 99 / 100], took.back(),
-              took.size());
+  std::printf("{\"median\":%.3f,\"p99\":%.3f,\"max\":%.3f,\"received\":%zu}\n", took[took.size() / 2],
+              took[took.size() * 99 / 100], took.back(), took.size());
 }

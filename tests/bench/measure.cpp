@@ -1,5 +1,6 @@
 // measure COMMAND...: runs a command and says on file descriptor 3, or else on standard error, what it cost as one JSON object:
-// {"wall","user","system" in seconds,"peak" resident KiB,"status" exit status, or 128 + signal}. SIGTERM is passed on to the command.
+// {"wall","user","system" in seconds,"peak" resident KiB,"status" exit status, or 128 + signal}. SIGTERM is passed on to the
+// command.
 
 #include <fcntl.h>
 #include <sys/resource.h>

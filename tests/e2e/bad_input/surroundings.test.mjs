@@ -107,7 +107,7 @@ test('on a full disk the process lives and the live path goes on', async (t) => 
   }
   const fill = new Child(t, 'nsenter', ['--mount', '--target', String(instance.child.pid), 'bash', '-c', `cat /dev/zero > "${instance.data}/more"`]);
   await fill.end();
-  const before = await instance.metric('millrace_stage_out_total', { stage: 'devkit' });
-  await until('the source to go on', async () => (await instance.metric('millrace_stage_out_total', { stage: 'devkit' })) > before + 20);
+  const before = await instance.metric('millrace_stage_records_out_total', { stage: 'devkit' });
+  await until('the source to go on', async () => (await instance.metric('millrace_stage_records_out_total', { stage: 'devkit' })) > before + 20);
   assert.ok(await ready());
 });

@@ -64,7 +64,7 @@ async function standstill(instance, said) {
   return until(
     () => `the counters to stand still; millrace said:\n${said()}`,
     async () => {
-      const out = await instance.metric('millrace_stage_out_total', { stage: 'input' });
+      const out = await instance.metric('millrace_stage_records_out_total', { stage: 'input' });
       const dropped = (await instance.metric('millrace_stage_dropped_total', { stage: 'slow' })) ?? 0;
       const now = `${out} ${dropped}`;
       same = out > 0 && now === last ? same + 1 : 0;
