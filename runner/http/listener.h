@@ -64,8 +64,8 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  /// Binds and serves; returns the port. `invalid` if the options are unsafe or the certificate is unusable, `unavailable` if the
-  /// address is occupied.
+  /// Binds and serves; returns the port. `invalid` if the options are unsafe or the certificate is unusable, `unavailable` if
+  /// the address is occupied.
   Result<std::uint16_t> start();
 
   /// Accepts no more, lets answers and closing handshakes end within `grace`, then closes what is left. Once.
@@ -87,7 +87,7 @@ struct Readiness {
 };
 
 /// Handlers for what every listener serves. The callbacks run on the loop's thread and must not wait.
-Handler serve_health();                                        ///< /healthz: the process lives
+Handler serve_health();                                         ///< /healthz: the process lives
 Handler serve_readiness(std::function<Readiness()> readiness);  ///< /readyz: 200 or 503
 Handler serve_metrics(std::function<std::string()> text);       ///< /metrics: Prometheus text
 

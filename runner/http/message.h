@@ -17,8 +17,8 @@ struct Request {
   std::string query;   ///< undecoded, without the "?"
   std::vector<Header> headers;
   std::string body;
-  bool secure = false;            ///< came over TLS
-  bool loopback_listener = false; ///< the listener is reachable from this machine alone
+  bool secure = false;             ///< came over TLS
+  bool loopback_listener = false;  ///< the listener is reachable from this machine alone
 
   /// The first header of that name, in any case; null if there is none.
   const std::string* header(std::string_view name) const;

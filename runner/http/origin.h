@@ -16,7 +16,8 @@ class Origins {
   explicit Origins(std::vector<std::string> allowed) : allowed_(std::move(allowed)) {}
 
   /// True without an Origin (no browser), for the page's own origin, and for those on the list; "null" never. On a loopback
-  /// listener the own origin counts only under a loopback name, so that a name that an attacker points at 127.0.0.1 gains nothing.
+  /// listener the own origin counts only under a loopback name, so that a name that an attacker points at 127.0.0.1 gains
+  /// nothing.
   bool allow(const Request& request) const;
 
   /// The CORS headers for an allowed request; none without an Origin.

@@ -36,8 +36,8 @@ class Exchange {
 
   void respond(Response response);
 
-  /// Ends HTTP on this connection, after sending `head` (a status line and headers, complete with the empty line). For WebSockets
-  /// and event streams.
+  /// Ends HTTP on this connection, after sending `head` (a status line and headers, complete with the empty line). For
+  /// WebSockets and event streams.
   std::unique_ptr<Stream> take_over(std::string_view head);
 
   /// Calls `gone` once if the client goes away before the answer, for an answer that is kept back for long.
@@ -99,7 +99,8 @@ class Routes {
   }
 
  private:
-  std::shared_ptr<void> share(std::type_index type, const std::string& name, const std::function<std::shared_ptr<void>()>& make);
+  std::shared_ptr<void> share(std::type_index type, const std::string& name,
+                              const std::function<std::shared_ptr<void>()>& make);
 
   std::shared_ptr<Loop> loop_;
   std::shared_ptr<Route::Table> table_;

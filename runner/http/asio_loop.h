@@ -1,0 +1,49 @@
+#pragma once
+
+// Internal to the room: the only headers that show Asio are this one and those that include it.
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "runner/http/loop.h"
+
+namespace millrace::http {
+
+/// A single-threaded io_context and its thread. Posted tasks are kept in a queue of our own, so that one wake-up runs all that
+/// has gathered and stopping destroys what has not run.
+class AsioLoop final : public Loop {
+ public:
+  AsioLoop();
+  ~AsioLoop() override;
+
+  void start();
+
+  /// Ends the thread; from any thread but the loop's. Tasks that have not run are destroyed, later ones at once.
+  void stop();
+
+  void post(std::function<void()> task) override;
+  Timer after(Clock::duration delay, std::function<void()> task) override;
+
+  boost::asio::io_context& context() { return context_; }
+
+  /// Room to read into, for whoever runs on the loop right now.
+  std::span<char> scratch() { return scratch_; }
+
+ private:
+  void run_posted();
+
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{context_.get_executor()};
+  std::vector<char> scratch_;
+  std::mutex mutex_;
+  std::vector<std::function<void()>> posted_;
+  bool stopped_ = false;
+  std::thread thread_;
+};
+
+}  // namespace millrace::http

@@ -1,0 +1,56 @@
+#include "runner/http/origin.h"
+
+#include <algorithm>
+
+namespace millrace::http {
+namespace {
+
+/// The host of a Host header without its port: "localhost", "127.0.0.1", "[::1]".
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool is_loopback_name(std::string_view host) {
+  return host == "localhost" || host.ends_with(".localhost") || host == "[::1]" ||
+         (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos);
+}
+
+bool is_own(const Request& request, const std::string& origin) {
+  const std::string* host = request.header("Host");
+  if (!host || host->empty()) return false;
+  if (request.loopback_listener && !is_loopback_name(without_port(*host))) return false;
+  return origin == (request.secure ? "https://" : "http://") + *host;
+}
+
+}  // namespace
+
+bool Origins::allow(const Request& request) const {
+  auto count = std::count_if(request.headers.begin(), request.headers.end(),
+                             [](const Header& header) { return equal_ignoring_case(header.first, "Origin"); });
+  if (count == 0) return true;
+  if (count > 1) return false;
+  const std::string& origin = *request.header("Origin");
+  return is_own(request, origin) || std::find(allowed_.begin(), allowed_.end(), origin) != allowed_.end();
+}
+
+std::vector<Header> Origins::headers(const Request& request) const {
+  std::vector<Header> headers{{"Vary", "Origin"}};
+  const std::string* origin = request.header("Origin");
+  if (!origin || !allow(request)) return headers;
+  headers.emplace_back("Access-Control-Allow-Origin", *origin);
+  headers.emplace_back("Access-Control-Allow-Credentials", "true");
+  return headers;
+}
+
+Response Origins::preflight(const Request& request) const {
+  if (!allow(request)) return {.status = 403, .body = "This origin is not allowed here.\n"};
+  Response response{.status = 204, .content_type = "", .headers = headers(request)};
+  response.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
+  response.headers.emplace_back("Access-Control-Allow-Headers",
+                                "x-requested-with, x-signalr-user-agent, authorization, content-type");
+  response.headers.emplace_back("Access-Control-Max-Age", "600");
+  return response;
+}
+
+}  // namespace millrace::http

@@ -1,0 +1,112 @@
+#include "runner/http/tls.h"
+
+#include <fmt/core.h>
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <climits>
+
+namespace millrace::http {
+namespace {
+
+std::string openssl_reason() {
+  unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
+  return reason ? reason : "unknown reason";
+}
+
+}  // namespace
+
+Result<std::shared_ptr<TlsContext>> TlsContext::load(const std::filesystem::path& cert, const std::filesystem::path& key) {
+  auto tls = std::make_shared<TlsContext>();
+  ERR_clear_error();
+  tls->context_.reset(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX* context = tls->get();
+  if (!context) return unavailable(fmt::format("OpenSSL cannot start: {}", openssl_reason()));
+
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+  SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+  SSL_CTX_set_options(context,
+                      SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  if (SSL_CTX_use_certificate_chain_file(context, cert.c_str()) != 1)
+    return invalid(fmt::format("tls: cert '{}' is not a readable PEM certificate chain: {}", cert.string(), openssl_reason()));
+  if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1)
+    return invalid(
+        fmt::format("tls: key '{}' is not a readable PEM key for '{}': {}", key.string(), cert.string(), openssl_reason()));
+  return tls;
+}
+
+TlsStream::TlsStream(std::shared_ptr<TlsContext> tls, std::shared_ptr<AsioLoop> loop, Socket socket,
+                     std::shared_ptr<Counter> open)
+    : SocketStream(std::move(loop), std::move(socket), std::move(open)), tls_(std::move(tls)), ssl_(SSL_new(tls_->get())) {
+  failed_ = !ssl_ || SSL_set_fd(ssl_.get(), descriptor()) != 1;
+  if (!failed_) SSL_set_accept_state(ssl_.get());
+}
+
+Io TlsStream::outcome(int returned, Socket::wait_type& next) {
+  switch (SSL_get_error(ssl_.get(), returned)) {
+    case SSL_ERROR_WANT_READ:
+      next = Socket::wait_read;
+      return {};
+    case SSL_ERROR_WANT_WRITE:
+      next = Socket::wait_write;
+      return {};
+    case SSL_ERROR_ZERO_RETURN:
+      return {.closed = true};
+    default:
+      failed_ = true;
+      return {.closed = true};
+  }
+}
+
+Io TlsStream::read(std::span<char> into) {
+  if (!unread_.empty()) return read_unread(into);
+  if (failed_ || !open()) return {.closed = true};
+  ERR_clear_error();
+  int bytes = SSL_read(ssl_.get(), into.data(), static_cast<int>(std::min<std::size_t>(into.size(), INT_MAX)));
+  if (bytes > 0) return {.bytes = static_cast<std::size_t>(bytes)};
+  return outcome(bytes, read_waits_for_);
+}
+
+Io TlsStream::write(std::span<const std::string_view> pieces) {
+  Io total;
+  for (std::string_view piece : pieces) {
+    while (!piece.empty()) {
+      if (failed_ || !open()) return {.bytes = total.bytes, .closed = true};
+      ERR_clear_error();
+      int bytes = SSL_write(ssl_.get(), piece.data(), static_cast<int>(std::min<std::size_t>(piece.size(), INT_MAX)));
+      if (bytes <= 0) {
+        total.closed = outcome(bytes, write_waits_for_).closed;
+        return total;
+      }
+      total.bytes += static_cast<std::size_t>(bytes);
+      piece.remove_prefix(static_cast<std::size_t>(bytes));
+    }
+  }
+  return total;
+}
+
+void TlsStream::when_readable(std::function<void()> ready) {
+  // What OpenSSL has already taken off the socket will not make the socket readable again.
+  if (!unread_.empty() || (!failed_ && SSL_pending(ssl_.get()) > 0)) return wait(Socket::wait_write, std::move(ready));
+  wait(read_waits_for_, std::move(ready));
+  read_waits_for_ = Socket::wait_read;
+}
+
+void TlsStream::when_writable(std::function<void()> ready) {
+  wait(write_waits_for_, std::move(ready));
+  write_waits_for_ = Socket::wait_write;
+}
+
+void TlsStream::end_writing() {
+  if (!failed_ && open() && SSL_is_init_finished(ssl_.get())) {
+    ERR_clear_error();
+    SSL_shutdown(ssl_.get());
+  }
+  SocketStream::end_writing();
+}
+
+}  // namespace millrace::http

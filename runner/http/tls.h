@@ -1,0 +1,54 @@
+#pragma once
+
+// Internal to the room; shows Asio and OpenSSL.
+
+#include <openssl/ssl.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "runner/http/socket_stream.h"
+#include "runner/stage/error.h"
+
+namespace millrace::http {
+
+/// A server's certificate and rules: TLS 1.2 and 1.3, AEAD ciphers with forward secrecy only.
+class TlsContext {
+ public:
+  /// `invalid` if a file cannot be read or the key is not the certificate's.
+  static Result<std::shared_ptr<TlsContext>> load(const std::filesystem::path& cert, const std::filesystem::path& key);
+
+  SSL_CTX* get() const { return context_.get(); }
+
+ private:
+  struct Free {
+    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+  };
+  std::unique_ptr<SSL_CTX, Free> context_;
+};
+
+/// A connection under TLS. The handshake happens within the first reads.
+class TlsStream final : public SocketStream {
+ public:
+  TlsStream(std::shared_ptr<TlsContext> tls, std::shared_ptr<AsioLoop> loop, Socket socket, std::shared_ptr<Counter> open);
+
+  Io read(std::span<char> into) override;
+  Io write(std::span<const std::string_view> pieces) override;
+  void when_readable(std::function<void()> ready) override;
+  void when_writable(std::function<void()> ready) override;
+  void end_writing() override;
+
+ private:
+  Io outcome(int returned, Socket::wait_type& next);
+
+  struct Free {
+    void operator()(SSL* ssl) const { SSL_free(ssl); }
+  };
+  std::shared_ptr<TlsContext> tls_;
+  std::unique_ptr<SSL, Free> ssl_;
+  Socket::wait_type read_waits_for_ = Socket::wait_read;
+  Socket::wait_type write_waits_for_ = Socket::wait_write;
+  bool failed_ = false;
+};
+
+}  // namespace millrace::http
