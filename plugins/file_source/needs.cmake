@@ -1,0 +1,1 @@
+set(LIBRARIES simdjson::simdjson)
