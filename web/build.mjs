@@ -1,0 +1,59 @@
+// Builds the page into a folder: one script, one style sheet, and the files of public/ as they are.
+//
+//   node build.mjs [--out FOLDER] [--embed FILE.cpp] [--watch]
+//
+// FOLDER is dist/ by default. With --embed it also writes a C++ source that carries the files in the executable; see files.h.
+// File names do not change with their content: the server tells browsers by ETag what is new.
+
+import { build, context } from "esbuild";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { cppSource } from "./embed.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const { values: options } = parseArgs({
+  options: { out: { type: "string" }, embed: { type: "string" }, watch: { type: "boolean" } },
+});
+const out = resolve(options.out ?? join(here, "dist"));
+
+const settings = {
+  absWorkingDir: here,
+  entryPoints: [
+    { in: "src/main.tsx", out: "app" },
+    { in: "src/style/app.css", out: "app" },
+  ],
+  outdir: out,
+  bundle: true,
+  format: "esm",
+  target: ["es2022", "chrome109", "firefox115", "safari16"],
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  minify: !options.watch,
+  sourcemap: options.watch ? "inline" : false,
+  legalComments: "none",
+  // The SignalR client's private members, which nobody names by a string: a kilobyte less to load.
+  mangleProps: /^_[a-z]/,
+  logLevel: "warning",
+};
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+cpSync(join(here, "public"), out, { recursive: true });
+
+if (options.watch) {
+  await (await context(settings)).watch();
+} else {
+  await build(settings);
+  if (options.embed) {
+    const files = list(out).map((file) => ({ path: `/${relative(out, file)}`, bytes: readFileSync(file) }));
+    writeFileSync(options.embed, cppSource(files));
+  }
+}
+
+function list(folder) {
+  return readdirSync(folder, { withFileTypes: true })
+    .flatMap((entry) => (entry.isDirectory() ? list(join(folder, entry.name)) : [join(folder, entry.name)]))
+    .sort();
+}

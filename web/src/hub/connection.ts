@@ -1,0 +1,71 @@
+// The one connection to the hub. Keeps it up for as long as the page lives, whatever the reason it went down for, and tells
+// the store what arrives and how the line is.
+
+import { HttpError, HubConnectionBuilder, HubConnectionState, LogLevel } from "@microsoft/signalr";
+import type { Store } from "../state/store.ts";
+import { retryDelay } from "./retry.ts";
+
+export interface Line {
+  /** Tries at once instead of after the rest of the wait: the device woke up or has a network again. */
+  hurry(): void;
+}
+
+export function connect(address: string, store: Store): Line {
+  const hub = new HubConnectionBuilder()
+    .withUrl(address)
+    .withAutomaticReconnect({
+      nextRetryDelayInMilliseconds: ({ previousRetryCount }) => retryDelay(previousRetryCount, Math.random()),
+    })
+    .configureLogging(LogLevel.None)
+    .build();
+
+  hub.on("telemetry", (argument: unknown) => store.hearTelemetry(argument, Date.now()));
+  hub.on("alert", (argument: unknown) => store.hearAlert(argument));
+  hub.onreconnecting((error) => store.setLink("lost", Date.now(), reasonOf(error)));
+  hub.onreconnected(() => store.setLink("live", Date.now()));
+  // Also where a server's refusal ends, and hurry(): the client itself would not try again.
+  hub.onclose((error) => {
+    store.setLink("lost", Date.now(), reasonOf(error));
+    void start();
+  });
+
+  let attempt = 0;
+  let waiting: { timer: number; wake: () => void } | undefined;
+
+  async function start(): Promise<void> {
+    for (attempt = 0; ; attempt++) {
+      try {
+        await hub.start();
+        store.setLink("live", Date.now());
+        return;
+      } catch (error) {
+        store.setLink(store.link.state === "connecting" ? "connecting" : "lost", Date.now(), reasonOf(error));
+      }
+      await pause(retryDelay(attempt, Math.random()));
+    }
+  }
+
+  function pause(delay: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(waiting?.timer);
+        waiting = undefined;
+        resolve();
+      };
+      waiting = { timer: window.setTimeout(wake, delay), wake };
+    });
+  }
+
+  void start();
+  return {
+    hurry(): void {
+      if (waiting) waiting.wake();
+      else if (hub.state === HubConnectionState.Reconnecting) void hub.stop();
+    },
+  };
+}
+
+function reasonOf(error: unknown): string {
+  const status = error instanceof HttpError ? error.statusCode : /status code '?(\d{3})/i.exec(String(error))?.[1];
+  return status === undefined ? "" : `the server answered ${status}`;
+}

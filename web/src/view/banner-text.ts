@@ -1,0 +1,28 @@
+// What the banner says of the line, as a pure function of what is known.
+
+import type { Link } from "../state/store.ts";
+import { age, clock } from "./format.ts";
+
+export type Condition = "live" | "connecting" | "reconnecting" | "offline";
+
+export interface Banner {
+  condition: Condition;
+  word: string;
+  detail: string;
+}
+
+/** After this long without a connection the page no longer promises that it comes right back; it still tries. */
+const GIVES_UP_HOPE = 60_000;
+
+export function banner(link: Link, lastTelemetry: number | undefined, online: boolean, now: number): Banner {
+  if (link.state === "live") {
+    return { condition: "live", word: "Live", detail: lastTelemetry === undefined ? "waiting for the first values" : "" };
+  }
+  const values = lastTelemetry === undefined ? "no values yet" : `values from ${clock(lastTelemetry)}`;
+  const waited = now - link.since;
+  if (!online) return { condition: "offline", word: "Offline", detail: `${values}; this device has no network` };
+  const detail = link.reason ? `${values}; ${link.reason}` : values;
+  if (waited > GIVES_UP_HOPE) return { condition: "offline", word: "Offline", detail };
+  if (link.state === "connecting") return { condition: "connecting", word: "Connecting", detail };
+  return { condition: "reconnecting", word: `Reconnecting (${age(waited)})`, detail };
+}

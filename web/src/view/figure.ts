@@ -1,0 +1,122 @@
+// How uPlot draws one panel: a time axis that the caller moves, up to four lines told apart by colour and by dash, and the
+// alerts of the device as marks on the time axis.
+
+import uPlot from "uplot";
+import type { Event } from "../state/alerts.ts";
+import type { Panel } from "../state/device.ts";
+import { noticeable, type Quantity } from "../state/quantity.ts";
+import { clock, moment } from "./format.ts";
+import { tone } from "./level.tsx";
+import { theme } from "./theme.ts";
+
+export const HEIGHT = 148;
+const AXIS_WIDTH = 58;
+const FONT = "12px system-ui, sans-serif";
+const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3]];
+const LINES = ["line-1", "line-2", "line-3", "line-4"] as const;
+
+export interface Live {
+  events(): readonly Event[];
+  /** The row under the cursor, or none. */
+  onCursor(row: number | undefined): void;
+  /** Milliseconds that the picture spans. */
+  span(): number;
+}
+
+export const lineClass = (index: number): string => `line-${(index % LINES.length) + 1}`;
+
+export function figure(panel: Panel, width: number, live: Live): uPlot.Options {
+  const grid = { stroke: () => theme().grid, width: 1 };
+  const axis = { font: FONT, stroke: () => theme()["text-muted"], grid, ticks: { show: false } };
+  return {
+    width,
+    height: HEIGHT,
+    padding: [14, 10, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, sync: { key: "device" }, points: { size: 7 } },
+    scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => spread(low, high, panel.quantity) } },
+    axes: [
+      { ...axis, size: 26, gap: 4, space: 70, values: (_, splits) => splits.map((split) => label(split * 1000, live.span())) },
+      { ...axis, size: AXIS_WIDTH, gap: 6, space: 32, values: (_, splits) => splits.map(tick) },
+    ],
+    series: [
+      {},
+      ...panel.series.map((series, i) => ({
+        label: series.label,
+        stroke: () => theme()[LINES[i % LINES.length] as (typeof LINES)[number]],
+        width: 1.75,
+        dash: DASHES[i % DASHES.length],
+        points: { show: false },
+      })),
+    ],
+    hooks: {
+      draw: [(chart) => mark(chart, live.events())],
+      setCursor: [(chart) => live.onCursor(chart.cursor.idx ?? undefined)],
+    },
+  };
+}
+
+// Room above and below, and never so near that the last digit's noise fills the picture.
+function spread(low: number | null, high: number | null, quantity: Quantity): [number, number] {
+  if (low === null || high === null) return [0, 1];
+  const room = Math.max((high - low) * 0.12, noticeable(quantity, Math.abs(high)) / 2);
+  return [low - room, high + room];
+}
+
+function label(time: number, span: number): string {
+  return span <= 5 * 60_000 ? moment(time, time) : clock(time);
+}
+
+// Without separators of thousands, for which a phone has no room.
+function tick(value: number): string {
+  const size = Math.abs(value);
+  return size >= 1e6 || (size > 0 && size < 1e-3) ? value.toExponential(1) : String(Number(value.toPrecision(7)));
+}
+
+function mark(chart: uPlot, events: readonly Event[]): void {
+  const { ctx, bbox } = chart;
+  const { min, max } = chart.scales.x ?? {};
+  if (min == null || max == null) return;
+  const unit = devicePixelRatio;
+  ctx.save();
+  for (const event of events) {
+    const time = event.time / 1000;
+    if (time < min || time > max) continue;
+    const look = tone(event.level, event.to);
+    const x = Math.round(chart.valToPos(time, "x", true));
+    ctx.strokeStyle = ctx.fillStyle = theme()[look];
+    ctx.lineWidth = unit;
+    ctx.setLineDash([3 * unit, 3 * unit]);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.setLineDash([]);
+    sign(ctx, look, x, bbox.top - 6 * unit, 5 * unit);
+  }
+  ctx.restore();
+}
+
+/** The level's shape, `radius` around (x, y). */
+function sign(ctx: CanvasRenderingContext2D, look: ReturnType<typeof tone>, x: number, y: number, radius: number): void {
+  ctx.beginPath();
+  if (look === "warning") {
+    ctx.moveTo(x, y - radius);
+    ctx.lineTo(x + radius, y + radius * 0.8);
+    ctx.lineTo(x - radius, y + radius * 0.8);
+  } else if (look === "critical") {
+    for (let corner = 0; corner < 8; corner++) {
+      const angle = (Math.PI / 8) * (2 * corner + 1);
+      ctx.lineTo(x + radius * Math.cos(angle), y + radius * Math.sin(angle));
+    }
+  } else {
+    ctx.arc(x, y, radius * 0.85, 0, 2 * Math.PI);
+  }
+  ctx.closePath();
+  if (look === "over") {
+    ctx.lineWidth = radius * 0.4;
+    ctx.stroke();
+  } else {
+    ctx.fill();
+  }
+}

@@ -1,0 +1,50 @@
+// The last minutes of one value as a small line, without axes: its figures stand beside it.
+
+import type { JSX } from "preact";
+import type { Device, Panel } from "../state/device.ts";
+import { plot } from "../state/plot.ts";
+import { noticeable } from "../state/quantity.ts";
+
+const WIDTH = 120;
+const HEIGHT = 32;
+const SHOWN = 2 * 60_000;
+
+export function Sparkline({ device, panel, now }: { device: Device; panel: Panel; now: number }): JSX.Element {
+  return (
+    <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+      <path d={sparkPath(device, panel, device.clock(now))} />
+    </svg>
+  );
+}
+
+/** The line as SVG path data in a box of WIDTH by HEIGHT, its right edge at `to`. */
+function sparkPath(device: Device, panel: Panel, to: number): string {
+  const from = to - SHOWN;
+  const field = panel.series[0]?.field ?? "";
+  const { times, values } = plot(device.history.between(from, to), [field], device.rhythm.patience, WIDTH / 2);
+  const column = values[0] ?? [];
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of column) {
+    if (typeof value !== "number") continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  // A value that hardly moves is a calm line in the middle, not its last digit's noise at full height.
+  const spare = Math.max(0, noticeable(panel.quantity, Math.abs(high)) - (high - low)) / 2;
+  low -= spare;
+  high += spare;
+
+  let path = "";
+  let pen = "M";
+  times.forEach((time, i) => {
+    const value = column[i];
+    if (value === null) pen = "M";
+    if (typeof value !== "number") return;
+    const x = ((time * 1000 - from) / SHOWN) * WIDTH;
+    const y = HEIGHT - 3 - ((value - low) / (high - low)) * (HEIGHT - 6);
+    path += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+    pen = "L";
+  });
+  return path;
+}
