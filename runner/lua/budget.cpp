@@ -53,10 +53,11 @@ void* Budget::allocate(void* budget, void* block, std::size_t old_size, std::siz
   }
   if (new_size > held) {
     self.take(new_size / kBytesPerStep);
-    bool text_too_long = !block && old_size == LUA_TSTRING && new_size > self.text_limit_ + 64;
-    bool spent = new_size > kLargeBlock && (self.steps_ < 0 || self.spent_ != Spent::nothing);
+    const bool text_too_long = !block && old_size == LUA_TSTRING && new_size > self.text_limit_ + 64;
+    const bool spent = new_size > kLargeBlock && (self.steps_ < 0 || self.spent_ != Spent::nothing);
     if (text_too_long) return self.refuse(new_size, Spent::text);
-    if (spent || self.used_ - held + new_size > self.limits_.memory) return self.refuse(new_size, Spent::memory);
+    if (spent) return self.refuse(new_size, Spent::instructions);
+    if (self.used_ - held + new_size > self.limits_.memory) return self.refuse(new_size, Spent::memory);
   }
   void* moved = std::realloc(block, new_size);
   if (!moved) return self.refuse(new_size, Spent::memory);

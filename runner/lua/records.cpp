@@ -20,7 +20,27 @@ std::string_view text_at(lua_State* L, int index) {
   return {data, size};
 }
 
-bool equal(std::string_view a, std::string_view b) { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0); }
+template <class Word>
+bool same_ends(const char* a, const char* b, std::size_t size) {
+  Word first[2];
+  Word last[2];
+  std::memcpy(&first[0], a, sizeof(Word));
+  std::memcpy(&first[1], b, sizeof(Word));
+  std::memcpy(&last[0], a + size - sizeof(Word), sizeof(Word));
+  std::memcpy(&last[1], b + size - sizeof(Word), sizeof(Word));
+  return first[0] == first[1] && last[0] == last[1];
+}
+
+/// Names are short, and a call of memcmp would cost more than the comparison.
+inline bool equal(std::string_view a, std::string_view b) {
+  const std::size_t size = a.size();
+  if (size != b.size()) return false;
+  if (size > 16) return std::memcmp(a.data(), b.data(), size) == 0;
+  if (size >= 8) return same_ends<std::uint64_t>(a.data(), b.data(), size);
+  if (size >= 4) return same_ends<std::uint32_t>(a.data(), b.data(), size);
+  if (size >= 2) return same_ends<std::uint16_t>(a.data(), b.data(), size);
+  return size == 0 || *a.data() == *b.data();
+}
 
 }  // namespace
 
