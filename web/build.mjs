@@ -3,7 +3,8 @@
 //   node build.mjs [--out FOLDER] [--embed FILE.cpp] [--watch]
 //
 // FOLDER is dist/ by default. With --embed it also writes a C++ source that carries the files in the executable; see files.h.
-// File names do not change with their content: the server tells browsers by ETag what is new.
+// licenses.txt holds the terms of what the script is made of. File names do not change with their content: the server tells
+// browsers by ETag what is new.
 
 import { build, context } from "esbuild";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -45,11 +46,26 @@ cpSync(join(here, "public"), out, { recursive: true });
 if (options.watch) {
   await (await context(settings)).watch();
 } else {
-  await build(settings);
+  const { metafile } = await build({ ...settings, metafile: true });
+  writeFileSync(join(out, "licenses.txt"), licenses(Object.keys(metafile.inputs)));
   if (options.embed) {
     const files = list(out).map((file) => ({ path: `/${relative(out, file)}`, bytes: readFileSync(file) }));
     writeFileSync(options.embed, cppSource(files));
   }
+}
+
+/** The terms of every package that the script carries. */
+function licenses(inputs) {
+  const packages = new Set(inputs.flatMap((input) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1] ?? []));
+  return [...packages].sort().map(terms).join("\n");
+}
+
+function terms(name) {
+  const folder = join(here, "node_modules", name);
+  const { version, license, author } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  const text = file ? readFileSync(join(folder, file), "utf8").trim() : `By ${author?.name ?? author}. License: ${license}.`;
+  return `${name} ${version}\n\n${text}\n`;
 }
 
 function list(folder) {
