@@ -1,0 +1,47 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "plugins/alert/rule.h"
+
+namespace millrace::alert {
+
+/// What led to a change.
+struct Cause {
+  double value = null_value;
+  const ClosedWindow* window = nullptr;  ///< null where a record was looked at
+  std::span<const double> figures;       ///< one for each of the rule's aggregates, if it has any
+};
+
+/// A window as it is told of: figures in the order of the rule's aggregates, null where there is none.
+struct WindowRow {
+  const ClosedWindow& window;
+  std::span<const double> figures;
+  Micros fired_at;  ///< arrival clock
+};
+
+enum class Refusal { too_many_keys, waiting_room_full };
+
+/// Where everything that a Monitor finds out goes, in order. Views hold during the call. Implementations must not call back.
+class Output {
+ public:
+  virtual ~Output() = default;
+
+  /// Whether records(), derived() and the windows of rules with a condition are wanted. Asked once.
+  virtual bool traces() const { return false; }
+
+  virtual void record(std::string_view /*key*/, Micros /*time*/, Micros /*arrival*/, const Admission&) {}
+  virtual void derived(const RulePlan&, std::string_view /*key*/, Micros /*time*/, double /*value*/) {}
+
+  virtual void dropped(Why) {}                        ///< a record, by the policy on time
+  virtual void refused(std::string_view /*key*/, Refusal) {}  ///< a record, by a bound
+  virtual void forgotten(std::string_view /*key*/) {}         ///< a key that nothing is known of any more
+
+  virtual void window(const RulePlan&, std::string_view key, const WindowRow&) = 0;
+  virtual void change(const RulePlan&, std::string_view key, const Change&, const Cause&, Micros now) = 0;
+  virtual void notice(const RulePlan&, std::string_view key, const Notice&, Micros now) = 0;
+  virtual void notice(const RulePlan&, const GroupNotice&, Micros now) = 0;
+};
+
+}  // namespace millrace::alert

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "plugins/alert/fence.h"
+#include "plugins/alert/notify.h"
+#include "plugins/alert/window.h"
+
+namespace millrace::alert {
+
+/// What a rule looks at.
+enum class Watch : std::uint8_t {
+  value,     ///< each record's own
+  window,    ///< each window that closes
+  trailing,  ///< an aggregate of the time up to each record
+  ewma,      ///< exponentially weighted mean
+  zscore,    ///< distance from the mean of the records before, in standard deviations
+  distance,  ///< metres outside a fence
+  changed,   ///< 1 where the value differs from the one before, else 0
+  silence,   ///< that no record arrives
+};
+
+/// One rule, checked and ready to run; the same for all keys.
+struct RulePlan {
+  std::string name;
+  Watch watch = Watch::value;
+  std::size_t input = 0;  ///< which of a record's inputs; a distance takes this and the next as latitude and longitude
+  std::optional<WindowPlan> window;   ///< of window, trailing, zscore
+  std::vector<Aggregate> aggregates;  ///< the first is what conditions look at
+  Micros tau = 0;                     ///< of ewma
+  std::int64_t min_samples = 2;       ///< of zscore
+  double min_stddev = 0;
+  Fence fence;
+  Micros silent_after = 0;   ///< of silence
+  Micros restart_grace = 0;
+  LifePlan life;             ///< without levels there is no condition: windows only
+  NotifyPlan notify;
+  std::uint64_t meaning = 0;  ///< state of a rule with another meaning is not taken over
+
+  bool has_condition() const { return !life.levels.empty(); }
+};
+
+struct MonitorPlan {
+  TimePolicy time;
+  std::vector<RulePlan> rules;  ///< at most one of them watches for silence
+  std::size_t inputs = 0;
+  std::size_t max_keys = 100'000;
+  std::size_t max_samples = 10'000;
+  bool keep_windows = true;
+};
+
+}  // namespace millrace::alert
