@@ -205,6 +205,11 @@ Result<void> Connection::subscribe(const std::vector<std::string>& topics, int q
   return {};
 }
 
+bool Connection::lost() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->lost;
+}
+
 Result<void> Connection::publish(const std::string& topic, std::string_view payload, int qos, bool retain, std::size_t window,
                                  const std::stop_token& stop) {
   Impl& impl = *impl_;

@@ -48,6 +48,9 @@ class Connection {
   /// Subscribes to all topics and waits until the broker has granted each.
   Result<void> subscribe(const std::vector<std::string>& topics, int qos, const std::stop_token& stop);
 
+  /// Whether the connection broke. Any thread.
+  bool lost() const;
+
   /// Hands a message to the library, which sends it; waits while `window` messages are under way.
   Result<void> publish(const std::string& topic, std::string_view payload, int qos, bool retain, std::size_t window,
                        const std::stop_token& stop);

@@ -28,8 +28,9 @@ class Subscriber {
 
   struct Handlers {
     /// On the library's receive thread, with the library's one lock held: must not wait, nor call the library. The library
-    /// acknowledges the message when this has returned, whatever became of it.
-    std::function<void(const Message&)> message;
+    /// acknowledges the message when this has returned, whatever became of it. False: there is no room for more, which is a
+    /// hold().
+    std::function<bool(const Message&)> message;
 
     /// A connection came or went, or take_error() has news. On the subscriber's thread.
     std::function<void()> changed;

@@ -1,0 +1,87 @@
+#include "plugins/mqtt_source/intake.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+namespace millrace::mqtt_source {
+namespace {
+
+struct Range {
+  std::uint64_t first;
+  std::uint64_t last;
+};
+
+/// What is read again comes first, so one read may hold several ranges.
+std::vector<Range> ranges_of(const std::vector<store::Inbox::Message>& messages) {
+  std::vector<Range> ranges;
+  for (const auto& m : messages) {
+    if (!ranges.empty() && m.sequence == ranges.back().last + 1)
+      ranges.back().last = m.sequence;
+    else
+      ranges.push_back({m.sequence, m.sequence});
+  }
+  return ranges;
+}
+
+}  // namespace
+
+Intake::Intake(std::unique_ptr<store::Inbox> inbox, std::size_t queue_bytes, bool take_retained, const Context& context)
+    : inbox_(std::move(inbox)),
+      queue_(queue_bytes),
+      take_retained_(take_retained),
+      context_(context),
+      waker_(context.waker()),
+      queue_full_(context.dropped("queue_full")),
+      retained_(context.dropped("retained")),
+      unprotected_(context.counter("unprotected")) {}
+
+bool Intake::receive(const mqtt::Message& message) {
+  if (message.retained && !take_retained_) {
+    retained_.add();
+    return true;
+  }
+  Time now = context_.now();
+  bool more = true;
+  if (message.qos > 0 && inbox_)
+    more = keep(message, now);
+  else
+    queue(message, now);
+  wake();
+  return more;
+}
+
+bool Intake::keep(const mqtt::Message& message, Time now) {
+  std::uint16_t flags = backlog_.load(std::memory_order_relaxed) ? backlog_flag : 0;
+  auto kept = inbox_->append(message.topic, message.payload, now, flags);
+  if (!kept) {
+    // It will be acknowledged all the same. In memory it has a chance: only a kill loses it.
+    unprotected_.add();
+    queue(message, now);
+    if (!held_.exchange(true)) context_.log(LogLevel::error, fmt::format("the inbox takes no more, so we disconnect: {}", kept.error().what));
+    return false;
+  }
+  if (inbox_->fill() < high) return true;
+  if (!held_.exchange(true))
+    context_.log(LogLevel::warning, "the inbox is 90 % full: disconnected until half of it is settled");
+  return false;
+}
+
+void Intake::queue(const mqtt::Message& message, Time now) {
+  if (!queue_.push({message.topic, message.payload, now})) queue_full_.add();
+}
+
+Ack Intake::ack(std::shared_ptr<Intake> intake, const std::vector<store::Inbox::Message>& messages) {
+  return Ack([intake = std::move(intake), ranges = ranges_of(messages)](Settlement how) {
+    for (const Range& range : ranges) {
+      if (how == Settlement::settled)
+        intake->inbox_->settle(range.first, range.last);
+      else
+        intake->inbox_->refuse(range.first, range.last);
+    }
+    bool room = intake->held() && intake->inbox_->fill() <= low;
+    if (room || how == Settlement::refused) intake->wake();
+  });
+}
+
+}  // namespace millrace::mqtt_source

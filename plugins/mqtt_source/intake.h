@@ -1,0 +1,69 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "plugins/mqtt_source/arrivals.h"
+#include "runner/mqtt/connection.h"
+#include "runner/stage/ack.h"
+#include "runner/stage/context.h"
+#include "runner/store/inbox.h"
+
+namespace millrace::mqtt_source {
+
+/// What has been received and not yet polled: QoS 1 in the inbox, which a kill does not empty, QoS 0 in a bounded queue. Shared
+/// by the library's thread, the stage and the Acks that are still out.
+class Intake {
+ public:
+  /// Of a message in the inbox: it came after a connect, so it may have waited at the broker, and its arrival says little.
+  static constexpr std::uint16_t backlog_flag = 1;
+
+  /// At this much of the inbox the source disconnects, and at that much it connects again.
+  static constexpr double high = 0.9;
+  static constexpr double low = 0.5;
+
+  /// `inbox` is null if nothing is subscribed with QoS 1.
+  Intake(std::unique_ptr<store::Inbox> inbox, std::size_t queue_bytes, bool take_retained, const Context& context);
+
+  /// Keeps a message. False: no more now, please. On the library's thread, never waits.
+  bool receive(const mqtt::Message& message);
+
+  /// Asks for the stage's attention, once until attended() is called.
+  void wake() {
+    if (!woken_.exchange(true)) waker_.wake();
+  }
+  void attended() { woken_.store(false); }
+
+  /// receive() has said no. The stage clears it when it connects again.
+  bool held() const { return held_.load(); }
+  void resume() { held_.store(false); }
+
+  /// Whether what comes now may have waited at the broker.
+  void set_backlog(bool backlog) { backlog_.store(backlog, std::memory_order_relaxed); }
+
+  store::Inbox* inbox() { return inbox_.get(); }
+  Arrivals& queue() { return queue_; }
+
+  /// An Ack that settles these messages, which were read from the inbox, or lets them be read again.
+  static Ack ack(std::shared_ptr<Intake> intake, const std::vector<store::Inbox::Message>& messages);
+
+ private:
+  bool keep(const mqtt::Message& message, Time now);
+  void queue(const mqtt::Message& message, Time now);
+
+  const std::unique_ptr<store::Inbox> inbox_;
+  Arrivals queue_;
+  const bool take_retained_;
+  const Context context_;
+  const Waker waker_;
+  Counter& queue_full_;
+  Counter& retained_;
+  Counter& unprotected_;
+  std::atomic<bool> woken_{false};
+  std::atomic<bool> held_{false};
+  std::atomic<bool> backlog_{true};
+};
+
+}  // namespace millrace::mqtt_source

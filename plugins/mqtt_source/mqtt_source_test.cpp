@@ -1,0 +1,306 @@
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <functional>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "runner/config/plugin.h"
+#include "runner/config/yaml.h"
+#include "runner/mqtt/connection.h"
+#include "tests/support/mosquitto.h"
+#include "tests/support/test_host.h"
+
+namespace millrace {
+Plugin mqtt_source_plugin();
+}
+
+namespace {
+
+using namespace millrace;
+using test::Mosquitto;
+using test::TestHost;
+using namespace std::chrono_literals;
+
+constexpr auto patience = std::chrono::seconds(20);
+
+std::function<AnyStage(Context)> parse(const std::string& yaml, config::Problems& problems) {
+  auto node = config::parse_yaml("plugin: mqtt_source\n" + yaml, problems);
+  REQUIRE(node);
+  return mqtt_source_plugin().parse(*node, problems);
+}
+
+/// A source as the runner drives it: polled when woken, connected again at once after `unavailable`, unless told otherwise.
+struct Stage {
+  Stage(std::shared_ptr<TestHost> host_, const std::string& yaml) : host(std::move(host_)) {
+    config::Problems problems{"test.yaml"};
+    auto make = parse(yaml, problems);
+    for (const auto& problem : problems.list()) FAIL(problem.text());
+    source = std::get<std::unique_ptr<Source>>(make(host->context()));
+    REQUIRE(source->connect().has_value());
+  }
+
+  /// Polls until `done` says so; false at the deadline. Keeps the batches.
+  template <class F>
+  bool poll_until(F&& done) {
+    auto deadline = std::chrono::steady_clock::now() + patience;
+    while (!done()) {
+      auto batch = source->poll();
+      if (!batch) {
+        errors.push_back(batch.error());
+        if (reconnect) REQUIRE(source->connect().has_value());
+      } else if (batch->empty() && batch->ack.empty()) {
+        auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        if (left <= 0ms || !host->wait_for_wake(left)) return false;
+      } else {
+        for (const Record& r : batch->records) numbers.push_back(r.fields.find("n") ? r.fields.find("n")->as_integer() : -1);
+        batches.push_back(std::move(*batch));
+      }
+    }
+    return true;
+  }
+  bool receive(std::size_t count) {
+    return poll_until([&] { return numbers.size() >= count; });
+  }
+  bool fail_once() {
+    return poll_until([&] { return !errors.empty(); });
+  }
+  void settle() {
+    for (Batch& batch : batches) batch.ack.settle();
+    batches.clear();
+  }
+
+  std::shared_ptr<TestHost> host;
+  std::unique_ptr<Source> source;
+  std::vector<Batch> batches;
+  std::vector<std::int64_t> numbers;
+  std::vector<Error> errors;
+  bool reconnect = false;
+};
+
+/// A publisher of its own.
+struct Publisher {
+  explicit Publisher(const Mosquitto& broker) : Publisher(options(broker)) {}
+  explicit Publisher(mqtt::Broker broker) : connection(std::move(broker), true, {}) { REQUIRE(connection.open({}).has_value()); }
+
+  static mqtt::Broker options(const Mosquitto& broker) {
+    mqtt::Broker options;
+    options.broker = broker.url();
+    options.client_id = "publisher";
+    return options;
+  }
+  void publish(const std::string& payload, int qos = 1, const std::string& topic = "devices/a/messages/events/", bool retain = false) {
+    REQUIRE(connection.publish(topic, payload, qos, retain, 100, {}).has_value());
+  }
+  void publish_numbers(int first, int last, int qos = 1) {
+    for (int n = first; n <= last; ++n) publish("{\"n\":" + std::to_string(n) + "}", qos);
+    REQUIRE(connection.drain({}).has_value());
+  }
+  mqtt::Connection connection;
+};
+
+std::string options(const Mosquitto& broker, const std::string& more = "") {
+  return "broker: " + broker.url() + "\ntopics: [devices/+/messages/events/#]\n" + more;
+}
+
+std::vector<std::int64_t> upto(std::int64_t last) {
+  std::vector<std::int64_t> numbers;
+  for (std::int64_t n = 1; n <= last; ++n) numbers.push_back(n);
+  return numbers;
+}
+
+TEST_CASE("messages of both qualities arrive in order with their device and topic") {
+  Mosquitto broker("allow_anonymous true\nmax_queued_messages 0");
+  int qos = GENERATE(0, 1);
+  Stage stage(TestHost::make("porch"), options(broker, "qos: " + std::to_string(qos)));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  Publisher publisher(broker);
+  publisher.publish_numbers(1, 500, qos);
+  REQUIRE(stage.receive(500));
+  CHECK(stage.numbers == upto(500));
+  const Record& first = stage.batches.front().records.front();
+  CHECK(first.device == "a");
+  CHECK(first.meta.find("topic")->as_text() == "devices/a/messages/events/");
+  CHECK((first.sequence != 0) == (qos == 1));
+  CHECK(first.source != 0);
+  for (Batch& batch : stage.batches) CHECK(batch.ack.empty() == (qos == 0));
+}
+
+TEST_CASE("what a stage has not settled is there again after it is gone, what it has is not") {
+  Mosquitto broker;
+  auto host = TestHost::make("porch");
+  {
+    Stage stage(host, options(broker));
+    REQUIRE(broker.wait_for_log("Sending SUBACK"));
+    Publisher publisher(broker);
+    publisher.publish_numbers(1, 10);
+    REQUIRE(stage.receive(10));
+    stage.settle();
+    publisher.publish_numbers(11, 30);
+    REQUIRE(stage.receive(30));
+  }
+  Stage again(host, options(broker));
+  REQUIRE(again.receive(20));
+  CHECK(again.numbers.front() == 11);
+  CHECK(again.numbers.back() == 30);
+  again.settle();
+  Publisher publisher(broker);
+  publisher.publish_numbers(31, 31);
+  REQUIRE(again.receive(21));
+  CHECK(again.numbers.size() == 21);
+  CHECK(again.numbers.back() == 31);
+}
+
+TEST_CASE("a refused batch is offered again by the running source") {
+  Mosquitto broker;
+  Stage stage(TestHost::make("porch"), options(broker));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  Publisher(broker).publish_numbers(1, 5);
+  REQUIRE(stage.receive(5));
+  stage.batches.clear();
+  REQUIRE(stage.receive(10));
+  CHECK(std::set(stage.numbers.begin() + 5, stage.numbers.end()) == std::set<std::int64_t>{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("the broker keeps what comes while the source is away") {
+  Mosquitto broker;
+  auto host = TestHost::make("porch");
+  {
+    Stage stage(host, options(broker));
+    REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  }
+  Publisher(broker).publish_numbers(1, 50);
+  Stage again(host, options(broker));
+  REQUIRE(again.receive(50));
+  CHECK(again.numbers == upto(50));
+}
+
+TEST_CASE("after a restart of a broker that forgets everything the source receives again") {
+  Mosquitto broker;
+  Stage stage(TestHost::make("porch"), options(broker));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  for (int round = 1; round <= 3; ++round) {
+    stage.errors.clear();
+    broker.stop();
+    REQUIRE(stage.fail_once());
+    CHECK(stage.errors.front().kind == ErrorKind::unavailable);
+    CHECK_THAT(stage.errors.front().what, Catch::Contains("lost the connection to " + broker.url()));
+    broker.start();
+    REQUIRE(stage.source->connect().has_value());
+    REQUIRE(broker.wait_for_log("Sending SUBACK"));
+    Publisher(broker).publish_numbers(round, round);
+    REQUIRE(stage.receive(static_cast<std::size_t>(round)));
+    CHECK(stage.numbers.back() == round);
+  }
+}
+
+TEST_CASE("a broker that is not there is unavailable, and found once it is") {
+  Mosquitto broker;
+  broker.stop();
+  Stage stage(TestHost::make("porch"), options(broker));
+  REQUIRE(stage.fail_once());
+  CHECK(stage.errors.front().kind == ErrorKind::unavailable);
+  CHECK_THAT(stage.errors.front().what, Catch::StartsWith(broker.url() + " cannot be reached"));
+  broker.start();
+  REQUIRE(stage.source->connect().has_value());
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  Publisher(broker).publish_numbers(1, 1);
+  CHECK(stage.receive(1));
+}
+
+TEST_CASE("a wrong password is named, and not shown") {
+  Mosquitto broker("allow_anonymous false\npassword_file {folder}/passwords");
+  // mosquitto_passwd's form of: sensor / correct-horse
+  REQUIRE(std::system(("mosquitto_passwd -b -c " + (broker.folder().path() / "passwords").string() + " sensor correct-horse").c_str()) == 0);
+  broker.stop();
+  broker.start();
+  Stage wrong(TestHost::make("porch"), options(broker, "username: sensor\npassword: battery-staple"));
+  REQUIRE(wrong.fail_once());
+  CHECK(wrong.errors.front().kind == ErrorKind::unavailable);
+  CHECK_THAT(wrong.errors.front().what, Catch::StartsWith(broker.url() + " refused the connection: bad user name or password"));
+  CHECK_THAT(wrong.errors.front().what, !Catch::Contains("battery-staple"));
+  Stage none(TestHost::make("porch"), options(broker));
+  REQUIRE(none.fail_once());
+  CHECK_THAT(none.errors.front().what, Catch::Contains("set username and password"));
+  Stage right(TestHost::make("porch"), options(broker, "username: sensor\npassword: correct-horse"));
+  CHECK(broker.wait_for_log("Sending SUBACK"));
+}
+
+TEST_CASE("malformed payloads go to the dead letters and are settled with their batch") {
+  Mosquitto broker;
+  auto host = TestHost::make("porch");
+  {
+    Stage stage(host, options(broker));
+    REQUIRE(broker.wait_for_log("Sending SUBACK"));
+    Publisher publisher(broker);
+    for (int i = 0; i < 3; ++i) publisher.publish("{\"n\":");
+    REQUIRE(publisher.connection.drain({}).has_value());
+    REQUIRE(stage.poll_until([&] { return host->rejects.size() == 3; }));
+    CHECK(stage.numbers.empty());
+    stage.settle();
+    publisher.publish_numbers(4, 4);
+    REQUIRE(stage.receive(1));
+    CHECK(host->rejects.front().device == "a");
+  }
+  Stage again(host, options(broker));
+  REQUIRE(again.receive(1));
+  CHECK(again.numbers.front() == 4);
+  CHECK(host->rejects.size() == 3);
+}
+
+TEST_CASE("a full QoS 0 queue drops and counts exactly") {
+  Mosquitto broker("allow_anonymous true\nmax_queued_messages 0");
+  auto host = TestHost::make("porch");
+  Stage stage(host, options(broker, "qos: 0\nqueue: 16KiB"));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  // Each message takes 64 bytes of the queue.
+  constexpr std::size_t sent = 2000;
+  constexpr std::size_t room = (16 << 10) / 64;
+  Publisher(broker).publish_numbers(1001, 1000 + sent, 0);
+  Counter& dropped = host->dropped("queue_full");
+  auto deadline = std::chrono::steady_clock::now() + patience;
+  while (dropped.value() < sent - room && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  REQUIRE(stage.receive(room));
+  CHECK(stage.numbers.size() == room);
+  CHECK(stage.numbers.back() == 1000 + room);
+  CHECK(dropped.value() == sent - room);
+}
+
+TEST_CASE("retained messages are left out unless wanted, and counted") {
+  Mosquitto broker;
+  Publisher publisher(broker);
+  publisher.publish("{\"n\":1}", 1, "devices/a/messages/events/", true);
+  REQUIRE(publisher.connection.drain({}).has_value());
+  auto host = TestHost::make("porch");
+  Stage stage(host, options(broker));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  publisher.publish_numbers(2, 2);
+  REQUIRE(stage.receive(1));
+  CHECK(stage.numbers == std::vector<std::int64_t>{2});
+  CHECK(host->dropped("retained").value() == 1);
+  Stage wanted(TestHost::make("cellar"), options(broker, "retained: true"));
+  REQUIRE(wanted.receive(1));
+  CHECK(wanted.numbers.front() == 1);
+}
+
+TEST_CASE("a shared subscription delivers under the plain topic") {
+  Mosquitto broker;
+  Stage stage(TestHost::make("porch"), "broker: " + broker.url() + "\ntopics: [$share/group/devices/+/messages/events/#]\n");
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  Publisher(broker).publish_numbers(1, 3);
+  REQUIRE(stage.receive(3));
+  CHECK(stage.batches.front().records.front().device == "a");
+}
+
+TEST_CASE("options that cannot work are problems of the configuration") {
+  for (const char* yaml : {"topics: []", "broker: mqtt://127.0.0.1", "topics: [a/#/b]", "topics: [a]\nqos: 2", "topics: [a]\nbroker: http://x",
+                           "topics: [a]\nbroker: mqtt://u:p@h", "topics: [a]\ndevice: {topic: 'x/{device}', field: y}",
+                           "topics: [a]\ndevice: x/y", "topics: [a]\ntls: {ca: x.pem}"}) {
+    config::Problems problems{"test.yaml"};
+    CHECK_FALSE(parse(yaml, problems));
+    CHECK(problems.size() == 1);
+    for (const auto& problem : problems.list()) CHECK_THAT(problem.text(), !Catch::Contains("u:p"));
+  }
+}
+
+}  // namespace

@@ -1,0 +1,240 @@
+#include "runner/config/plugin.h"
+
+#include <fmt/core.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "plugins/mqtt_source/decode.h"
+#include "plugins/mqtt_source/intake.h"
+#include "plugins/mqtt_source/topic.h"
+#include "runner/mqtt/broker.h"
+#include "runner/mqtt/subscriber.h"
+#include "runner/store/inbox.h"
+
+namespace millrace {
+namespace {
+
+using mqtt_source::Arrival;
+using mqtt_source::Incoming;
+using mqtt_source::Intake;
+using mqtt_source::MessageDecoder;
+using mqtt_source::TopicTemplate;
+
+struct DeviceOptions {
+  std::string topic = "devices/{device}/messages/#";
+  std::string field;
+
+  static void describe(config::Fields<DeviceOptions>& f) {
+    f.field("topic", &DeviceOptions::topic)
+        .doc("A topic whose level `{device}` is the device, such as `plant/{site}/{device}/+`; other named levels go to the meta.");
+    f.field("field", &DeviceOptions::field)
+        .doc("The field that names the device, in place of the topic; anybody who may publish can write anything there.");
+    f.shorthand("topic");
+    f.check([](const DeviceOptions& o, config::CheckReport<DeviceOptions>& report) {
+      if (report.given("topic") && report.given("field")) report.wrong("field", "the device comes from the topic or from a field, not both");
+      auto parsed = TopicTemplate::parse(o.topic);
+      if (!parsed) report.wrong("topic", parsed.error().what);
+    });
+  }
+};
+
+struct InboxOptions {
+  config::Bytes limit{1ULL << 30U};
+  store::Inbox::Sync sync = store::Inbox::Sync::os;
+
+  static void describe(config::Fields<InboxOptions>& f) {
+    f.field("limit", &InboxOptions::limit)
+        .doc("Disk that unsettled messages may take; at 90 % the source disconnects, at 50 % it connects again.")
+        .min(config::Bytes{1U << 20U});
+    f.choice("sync", &InboxOptions::sync,
+             {{"os", store::Inbox::Sync::os}, {"100ms", store::Inbox::Sync::timed}, {"always", store::Inbox::Sync::always}})
+        .doc("What a power cut may take: what the operating system has not written yet, 100 ms, or nothing. A kill takes nothing.");
+  }
+};
+
+/// Messages from an MQTT broker. What the library's one receive thread hands over is kept in the Intake at once; this stage only
+/// decodes it, on its pipeline's thread: a thread of its own would add a wake-up to every batch. It never waits: connecting is the
+/// Subscriber's, whose failure the next poll() returns, and connect() begins another attempt.
+class MqttSource final : public Source {
+ public:
+  struct Config : mqtt::Broker {
+    std::vector<std::string> topics;
+    int qos = 1;
+    std::optional<bool> clean_session;
+    DeviceOptions device;
+    config::EventTime time;
+    InboxOptions inbox;
+    config::Bytes queue{4U << 20U};
+    bool retained = false;
+    Duration catch_up{60s};
+
+    static void describe(config::Fields<Config>& f);
+  };
+
+  MqttSource(Config config, Context context)
+      : config_(std::move(config)), context_(std::move(context)), decoder_(rules(config_, context_), context_) {
+    if (config_.client_id.empty()) config_.client_id = fmt::format("millrace-{}-{}", context_.pipeline(), context_.stage());
+  }
+
+  Result<void> connect() override;
+  Result<Batch> poll() override;
+
+  std::optional<Time> next_tick() const override {
+    return held_since_ ? std::optional(*held_since_ + hold_pause) : std::nullopt;
+  }
+
+  void stop() override { subscriber_.reset(); }
+
+ private:
+  static constexpr std::size_t largest_batch = 1024;
+  static constexpr std::size_t largest_bytes = 64U << 10U;
+  static constexpr Duration hold_pause{1s};
+
+  static MessageDecoder::Rules rules(const Config& config, const Context& context);
+  Result<void> open_intake();
+  void subscribe();
+  void take_queued(Batch& batch);
+  Result<void> take_kept(Batch& batch);
+  void connect_when_there_is_room();
+
+  Config config_;
+  Context context_;
+  MessageDecoder decoder_;
+  std::shared_ptr<Intake> intake_;
+  std::unique_ptr<mqtt::Subscriber> subscriber_;  // after what its callbacks use
+  std::vector<store::Inbox::Message> kept_;
+  std::optional<Time> held_since_;
+};
+
+// Tells records of one source from those of another after a restart: FNV-1a of its name, never 0.
+std::uint32_t source_number(const Context& context) {
+  std::uint32_t hash = 2166136261U;
+  for (char c : context.pipeline() + '/' + context.stage()) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return hash == 0 ? 1 : hash;
+}
+
+MessageDecoder::Rules MqttSource::rules(const Config& config, const Context& context) {
+  MessageDecoder::Rules rules;
+  rules.device_field.field = config.device.field;
+  if (config.device.field.empty()) rules.device_topic = TopicTemplate::parse(config.device.topic).value();
+  rules.time = config.time;
+  rules.catch_up = config.catch_up;
+  rules.source = source_number(context);
+  return rules;
+}
+
+Result<void> MqttSource::open_intake() {
+  std::unique_ptr<store::Inbox> inbox;
+  if (config_.qos > 0) {
+    store::Inbox::Options options;
+    options.limit = config_.inbox.limit.count;
+    options.sync = config_.inbox.sync;
+    options.log = [context = context_](LogLevel level, std::string_view text) { context.log(level, text); };
+    auto folder = context_.data_folder() / "inbox" / fmt::format("{}.{}", context_.pipeline(), context_.stage());
+    auto opened = store::Inbox::open(folder, std::move(options));
+    if (!opened) return opened.error();
+    inbox = std::move(*opened);
+  }
+  intake_ = std::make_shared<Intake>(std::move(inbox), config_.queue.count, config_.retained, context_);
+  return {};
+}
+
+Result<void> MqttSource::connect() {
+  if (!intake_)
+    if (auto opened = open_intake(); !opened) return opened;
+  if (!subscriber_) subscribe();
+  intake_->set_backlog(true);
+  subscriber_->connect();
+  return {};
+}
+
+void MqttSource::subscribe() {
+  mqtt::Subscriber::Subscription subscription{config_.topics, config_.qos, config_.clean_session.value_or(config_.qos == 0)};
+  mqtt::Subscriber::Handlers handlers{[intake = intake_.get()](const mqtt::Message& m) { return intake->receive(m); },
+                                      [intake = intake_.get()] { intake->wake(); }};
+  subscriber_ = std::make_unique<mqtt::Subscriber>(config_, std::move(subscription), std::move(handlers));
+}
+
+Result<Batch> MqttSource::poll() {
+  intake_->attended();
+  connect_when_there_is_room();
+  Batch batch;
+  decoder_.begin_batch();
+  take_queued(batch);
+  if (intake_->inbox())
+    if (auto taken = take_kept(batch); !taken) return taken.error();
+  if (decoder_.caught_up()) intake_->set_backlog(false);
+  if (!batch.empty() || !batch.ack.empty()) return batch;
+  if (intake_->queue().used() > 0) intake_->wake();  // all that was taken has been rejected
+  if (auto error = subscriber_->take_error()) return *error;
+  return batch;
+}
+
+void MqttSource::take_queued(Batch& batch) {
+  intake_->queue().take(largest_batch, largest_bytes, [&](const Arrival& arrival) {
+    decoder_.append(batch, {arrival.topic, arrival.payload, arrival.time});
+  });
+}
+
+Result<void> MqttSource::take_kept(Batch& batch) {
+  auto read = intake_->inbox()->read(kept_, largest_batch, largest_bytes);
+  if (!read || kept_.empty()) return read;
+  for (const auto& m : kept_)
+    decoder_.append(batch, {m.topic, m.payload, m.arrival, (m.flags & Intake::backlog_flag) != 0, m.sequence});
+  batch.ack = Intake::ack(intake_, kept_);
+  return {};
+}
+
+void MqttSource::connect_when_there_is_room() {
+  if (!intake_->held()) return;
+  Time now = context_.now();
+  if (!held_since_) held_since_ = now;
+  if (now - *held_since_ < hold_pause) return;
+  held_since_ = now;
+  if (intake_->inbox()->fill() > Intake::low) return;
+  held_since_.reset();
+  context_.log(LogLevel::info, "the inbox has room again: connecting");
+  intake_->resume();
+  intake_->set_backlog(true);
+  subscriber_->release();
+}
+
+void MqttSource::Config::describe(config::Fields<Config>& f) {
+  mqtt::describe_broker(f);
+  f.field("topics", &Config::topics)
+      .doc("Topic filters to subscribe to, with `+` and `#`; `$share/GROUP/FILTER` shares the messages with others of the group.")
+      .required();
+  f.field("qos", &Config::qos)
+      .doc("1: nothing that the broker saw acknowledged is lost to a kill; 0: quicker, and lost if the process ends or the queue is full.")
+      .min(0)
+      .max(1);
+  f.field("clean_session", &Config::clean_session)
+      .doc("Whether the broker forgets us when we disconnect; default: true with `qos: 0`, else false, so that it keeps what comes meanwhile.");
+  f.field("device", &Config::device).doc("Where a record's device comes from: a topic template, or `{field: NAME}`.");
+  f.field("time", &Config::time).doc("Where a record's event time comes from; default, and where it is missing: the arrival.");
+  f.field("inbox", &Config::inbox).doc("Where QoS 1 messages are kept until every branch of the pipeline has finished with them.");
+  f.field("queue", &Config::queue)
+      .doc("Memory for QoS 0 messages that wait to be decoded; when it is full they are dropped and counted as `queue_full`.")
+      .min(config::Bytes{4096})
+      .max(config::Bytes{1U << 30U});
+  f.field("retained", &Config::retained)
+      .doc("Whether to take retained messages, which the broker repeats after each reconnect; otherwise they are counted as `retained`.");
+  f.field("catch_up", &Config::catch_up)
+      .doc("For how long after a connect messages may have waited at the broker: their arrival is then taken from their event time.");
+  f.check([](const Config& c, config::CheckReport<Config>& report) {
+    if (c.topics.empty()) report.wrong("topics", "topics is empty: name at least one, such as devices/+/messages/events/#");
+    for (const std::string& topic : c.topics)
+      if (std::string problem = mqtt_source::problem_of_filter(topic); !problem.empty()) report.wrong("topics", problem);
+  });
+}
+
+}  // namespace
+
+Plugin mqtt_source_plugin() {
+  return config::define_plugin<MqttSource>("mqtt_source", "Messages from an MQTT broker; with QoS 1 none that was acknowledged is lost.");
+}
+
+}  // namespace millrace
