@@ -65,7 +65,7 @@ test('the problems are data with --format json', async (t) => {
   writeFileSync(join(folder, 'bad.yaml'), stages(`  - id: a\n    plugin: emulator\n    devics: 3\n  - id: b\n    plugin: console\n`));
   const { code, stdout } = await millrace(t, ['check', '--format', 'json', join(folder, 'bad.yaml')]);
   assert.equal(code, 1);
-  const [problem] = [JSON.parse(stdout)].flat(2).flatMap((file) => file.problems ?? file);
+  const [problem] = JSON.parse(stdout);
   assert.equal(problem.line, 5);
   assert.equal(problem.column, 5);
 });
