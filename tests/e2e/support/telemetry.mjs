@@ -64,6 +64,15 @@ export function transitions(messages, { jump = 500 } = {}) {
   return sorted(expected);
 }
 
+/// How people are told of those transitions: [device, rule, type, time].
+export function notices(messages, options) {
+  return sorted(
+    transitions(messages, options)
+      .map((row) => JSON.parse(row))
+      .map(([key, rule, , to, time]) => [key, rule, to === 'FIRING' ? 'firing' : 'resolved', time]),
+  );
+}
+
 export function sorted(rows) {
   return rows.map((row) => JSON.stringify(row)).sort();
 }
