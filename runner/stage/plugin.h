@@ -44,6 +44,7 @@ struct Plugin {
   Threading threading = Threading::shared;
   Overflow on_full = Overflow::block;  ///< default of its input link
   bool tells_people = false;           ///< takes notifications, where all other stages take transitions
+  bool serves = false;                 ///< needs the pipeline's listener: gets http::Routes
 
   /// Its options, declared once.
   std::shared_ptr<const config::Declaration> options;

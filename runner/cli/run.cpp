@@ -1,0 +1,90 @@
+#include "runner/cli/run.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+#include "runner/config/yaml.h"
+#include "runner/graph/pipeline.h"
+#include "runner/store/data_folder.h"
+#include "runner/store/store.h"
+#include "runner/supervise/supervisor.h"
+
+namespace millrace::cli {
+namespace {
+
+struct RunOptions {
+  std::vector<std::string> paths;
+  std::string data = "millrace-data";
+  std::string listen;
+};
+
+int run(const RunOptions& given, const Program& program) {
+  Log log = terminal_log();
+  Result<store::DataFolder> folder = store::DataFolder::lock(given.data);
+  if (!folder) {
+    log(LogLevel::error, folder.error().what);
+    return failed;
+  }
+  store::Store::Options store_options;
+  store_options.log = log;
+  auto store = store::Store::open(folder->path(), store_options);
+  if (!store) {
+    log(LogLevel::error, store.error().what);
+    return failed;
+  }
+  graph::Loader loader(program.plugins, config::process_environment());
+  supervise::Supervisor::Options options;
+  for (const std::string& path : given.paths) options.paths.emplace_back(path);
+  options.data_folder = folder->path();
+  if (!given.listen.empty()) options.listen = given.listen;
+  options.page = program.page;
+  options.log = log;
+  options.on_page = [](std::string_view address) { fmt::print(stderr, "millrace: page {}\n", address); };
+  supervise::Supervisor supervisor(loader, **store, std::move(options));
+  return supervisor.run();
+}
+
+}  // namespace
+
+void prepare_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+int run_text(std::string_view yaml, const Program& program) {
+  prepare_signals();
+  Log log = terminal_log();
+  auto store = store::Store::in_memory();
+  if (!store) {
+    log(LogLevel::error, store.error().what);
+    return failed;
+  }
+  graph::Loader loader(program.plugins, config::process_environment());
+  supervise::Supervisor::Options options;
+  options.text = yaml;
+  options.log = log;
+  supervise::Supervisor supervisor(loader, **store, std::move(options));
+  return supervisor.run();
+}
+
+void add_run(CLI::App& app, Program& program) {
+  auto given = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand("run", "Run pipelines; reload them when their files change.");
+  command->add_option("PATH", given->paths, "Pipeline files, or folders of them")->required();
+  command->add_option("--data", given->data, "Folder for the history and the inboxes")->capture_default_str();
+  command->add_option("--listen", given->listen, "Address of the page, hub and metrics, in place of the pipelines' own");
+  command->callback([given, &program] {
+    prepare_signals();
+    program.status = run(*given, program);
+  });
+}
+
+}  // namespace millrace::cli

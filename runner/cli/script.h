@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "runner/config/node.h"
+#include "runner/stage/error.h"
+#include "runner/stage/record.h"
+#include "runner/supervise/virtual_run.h"
+
+namespace millrace::cli {
+
+/// One input of a run in virtual time.
+struct ScriptItem {
+  struct Records {
+    Batch batch;
+    std::string source;  ///< "" for the pipeline's first
+  };
+  struct Acknowledge {
+    std::string key, rule, by;
+  };
+  struct Tick {};
+  struct Flush {};
+
+  Time at{};  ///< when the clock stands there; ignored by a flush
+  std::variant<Records, Acknowledge, Tick, Flush> what;
+};
+
+/// An entry of a test's `input`, its `at` counted from `start`.
+Result<ScriptItem> script_item(const config::Node& node, Time start);
+
+/// A line of a recording for `millrace replay`, its times in milliseconds since the epoch.
+Result<ScriptItem> script_item(std::string_view json_line);
+
+/// Moves the clock to the item's time and does what it says.
+Result<void> apply(ScriptItem item, supervise::VirtualRun& run);
+
+/// A YAML node as a record's value, typed as YAML types plain scalars; its texts live in `arena`.
+Value value_of(const config::Node& node, Arena& arena);
+
+}  // namespace millrace::cli

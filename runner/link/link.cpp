@@ -1,0 +1,125 @@
+#include "runner/link/link.h"
+
+#include <fmt/format.h>
+#include <zmq.h>
+
+#include <atomic>
+#include <cassert>
+
+namespace millrace::link {
+namespace {
+
+/// The process's ZeroMQ context for inproc pairs. It lives as long as the process: links may be made and ended at any time.
+void* context() {
+  static void* const made = [] {
+    void* c = zmq_ctx_new();
+    zmq_ctx_set(c, ZMQ_MAX_SOCKETS, 16'384);
+    zmq_ctx_set(c, ZMQ_IO_THREADS, 0);  // inproc needs none
+    return c;
+  }();
+  return made;
+}
+
+constexpr std::uint32_t window = 8;  // batches on the way at once; enough to keep both threads busy
+
+void* open_pair() {
+  void* socket = zmq_socket(context(), ZMQ_PAIR);
+  assert(socket && "the limit of sockets is far above what a process's links need");
+  int none = 0, unlimited = 0;
+  zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof none);
+  zmq_setsockopt(socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited);  // credit is the limit
+  zmq_setsockopt(socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
+  return socket;
+}
+
+}  // namespace
+
+struct Link::Pair {
+  void* sender = open_pair();
+  void* receiver = open_pair();
+  std::uint32_t credit = window;   // the sender's
+  std::uint32_t to_grant = 0;      // the receiver's
+
+  Pair() {
+    static std::atomic<std::uint64_t> number{0};
+    std::string address = fmt::format("inproc://link-{}", number.fetch_add(1));
+    [[maybe_unused]] int bound = zmq_bind(receiver, address.c_str());
+    [[maybe_unused]] int connected = zmq_connect(sender, address.c_str());
+    assert(bound == 0 && connected == 0);
+  }
+  ~Pair() {
+    zmq_close(sender);
+    zmq_close(receiver);
+  }
+
+  void put(Envelope envelope) {
+    auto* pointer = new Envelope(std::move(envelope));
+    [[maybe_unused]] int sent = zmq_send(sender, &pointer, sizeof pointer, ZMQ_DONTWAIT);
+    assert(sent == sizeof pointer && "a pair without a high-water mark always takes a message");
+  }
+
+  std::unique_ptr<Envelope> get() {
+    Envelope* pointer = nullptr;
+    int size = zmq_recv(receiver, &pointer, sizeof pointer, ZMQ_DONTWAIT);
+    return std::unique_ptr<Envelope>(size == sizeof pointer ? pointer : nullptr);
+  }
+
+  void take_credit() {
+    std::uint32_t granted = 0;
+    while (zmq_recv(sender, &granted, sizeof granted, ZMQ_DONTWAIT) == sizeof granted) credit += granted;
+  }
+
+  // Half a window at a time: one message back for several forth.
+  void grant() {
+    if (++to_grant < window / 2) return;
+    zmq_send(receiver, &to_grant, sizeof to_grant, ZMQ_DONTWAIT);
+    to_grant = 0;
+  }
+};
+
+Link::Link(Ends ends, Limits limits, Overflow overflow) : queue_(limits, overflow, counters_) {
+  if (ends == Ends::two_threads) pair_ = std::make_unique<Pair>();
+}
+
+Link::~Link() { drain(); }
+
+void Link::send(Envelope envelope) {
+  queue_.push(std::move(envelope));
+  if (pair_) pump();
+}
+
+bool Link::pump() {
+  if (!pair_ || queue_.empty()) return false;
+  if (pair_->credit == 0) pair_->take_credit();
+  bool moved = false;
+  while (pair_->credit > 0 && !queue_.empty()) {
+    pair_->put(queue_.pop());
+    --pair_->credit;
+    moved = true;
+  }
+  return moved;
+}
+
+void* Link::sender_socket() const { return pair_ ? pair_->sender : nullptr; }
+void* Link::receiver_socket() const { return pair_ ? pair_->receiver : nullptr; }
+
+std::optional<Envelope> Link::receive() {
+  if (!pair_) {
+    if (queue_.empty()) return std::nullopt;
+    return queue_.pop();
+  }
+  std::unique_ptr<Envelope> envelope = pair_->get();
+  if (!envelope) return std::nullopt;
+  pair_->grant();
+  return std::move(*envelope);
+}
+
+std::deque<Envelope> Link::drain() {
+  std::deque<Envelope> all;
+  if (pair_)
+    while (auto envelope = pair_->get()) all.push_back(std::move(*envelope));
+  while (!queue_.empty()) all.push_back(queue_.pop());
+  return all;
+}
+
+}  // namespace millrace::link

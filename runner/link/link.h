@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "runner/stage/context.h"
+#include "runner/stage/plugin.h"
+#include "runner/stage/record.h"
+
+namespace millrace::link {
+
+/// A batch on its way over a link, with the receiver's share of its settlement.
+struct Envelope {
+  std::shared_ptr<Batch> batch;  ///< null marks the end of input
+  bool shared = false;           ///< others hold the same batch: whoever writes takes a copy
+  Ack ack;
+  End end = End::input_over;     ///< why the input ends, where it does
+
+  /// The batch as the receiver's own: itself if nobody shares it, else a copy.
+  Batch take() { return shared ? batch->copy() : std::move(*batch); }
+};
+
+struct Limits {
+  std::size_t records = 10'000;
+  std::size_t bytes = 8U << 20U;
+};
+
+/// What a link counts, by reason; any thread may read.
+struct Counters {
+  Counter records_in;  ///< taken from the sender
+  Counter depth_records;
+  Counter depth_bytes;
+  Counter* dropped_oldest = nullptr;  ///< of the receiving stage; set before use
+  Counter* dropped_newest = nullptr;
+  Counter* conflated = nullptr;
+};
+
+/// The queue of a link, at its sender: bounded in records and bytes, with the declared behaviour when full. Not thread-safe.
+class Queue {
+ public:
+  Queue(Limits limits, Overflow overflow, Counters& counters);
+
+  /// Takes a batch; never waits and never refuses. Where the policy is to drop, records are dropped here, counted, and what was
+  /// dropped settles; where it is to block, full() tells the sender to stop.
+  void push(Envelope envelope);
+
+  bool empty() const { return queue_.empty(); }
+  Envelope pop();
+
+  /// Whether the sender should wait before it makes more. Only a blocking link, or one clogged with alerts, is ever full.
+  bool full() const;
+
+ private:
+  struct Waiting {
+    Envelope envelope;
+    std::size_t records;
+    std::size_t bytes;
+  };
+
+  bool over() const { return records_ > limits_.records || bytes_ > limits_.bytes; }
+  void forget(const Waiting& waiting);
+  void show();
+  void drop_oldest();
+  void keep_newest();
+
+  Limits limits_;
+  Overflow overflow_;
+  Counters& counters_;
+  std::deque<Waiting> queue_;
+  std::size_t records_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+/// One link between two stages of a process: the sender's end is used on the sender's thread, the receiver's on the receiver's.
+/// Between two threads batches travel as pointers over a ZeroMQ inproc pair, no more of them than the receiver has granted; on one
+/// thread they stay in the queue, for there is nobody to wake. Either way the queue is the sender's.
+class Link {
+ public:
+  enum class Ends { one_thread, two_threads };
+
+  Link(Ends ends, Limits limits, Overflow overflow);
+  ~Link();  ///< with both threads stopped; refuses what is still queued
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  Counters& counters() { return counters_; }
+
+  // The sender's end.
+  void send(Envelope envelope);
+  bool full() const { return queue_.full(); }
+  bool empty() const { return queue_.empty(); }
+  /// Takes in what the receiver has granted and sends what it may; true if anything moved.
+  bool pump();
+  /// The ZeroMQ socket on which credit comes, for Poller; null on one thread.
+  void* sender_socket() const;
+
+  // The receiver's end.
+  std::optional<Envelope> receive();
+  void* receiver_socket() const;
+
+  /// Moves everything still queued or on the way out, in order; with both threads stopped.
+  std::deque<Envelope> drain();
+
+ private:
+  struct Pair;
+
+  Counters counters_;
+  Queue queue_;
+  std::unique_ptr<Pair> pair_;  ///< null on one thread
+};
+
+}  // namespace millrace::link

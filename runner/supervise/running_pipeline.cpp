@@ -1,0 +1,274 @@
+#include "runner/supervise/running_pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+namespace millrace::supervise {
+namespace {
+
+/// How long a stage that a reload replaces may take to bring its state to safety.
+constexpr Duration replace_patience = 5s;
+
+std::vector<std::string> notified_by(const graph::Pipeline& pipeline, std::size_t index) {
+  std::vector<std::string> ids;
+  for (std::size_t reader : pipeline.readers_of(index))
+    if (pipeline.stages[reader].plugin->tells_people) ids.push_back(pipeline.stages[reader].id);
+  return ids;
+}
+
+/// Equal for two versions of a pipeline if the running stage can simply stay.
+std::string identity_of(const graph::Pipeline& pipeline, std::size_t index) {
+  std::string text = pipeline.stages[index].plugin->name + "\n" + pipeline.stages[index].fingerprint;
+  for (const std::string& id : notified_by(pipeline, index)) text += "\n" + id;
+  return text;
+}
+
+/// Everything about a link but what is queued in it.
+std::string link_mark(const graph::Stage& sender, const graph::Stage& reader, bool one_thread) {
+  return fmt::format("{} {} {} {} {} {}", one_thread, static_cast<int>(reader.on_full), reader.queue.records,
+                     reader.queue.bytes.count, sender.id, reader.id);
+}
+
+}  // namespace
+
+std::string RunningPipeline::worker_name(const graph::Stage& stage) {
+  return stage.threading == Threading::own ? stage.id : std::string(shared_worker);
+}
+
+RunningPipeline::RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Services> services, std::function<void()> on_change)
+    : services_(std::move(services)), on_change_(std::move(on_change)) {
+  build(std::move(pipeline), {});
+}
+
+RunningPipeline::~RunningPipeline() {
+  give_up();
+  for (auto& [name, worker] : workers_) worker->stop();
+  // Envelopes refuse their Acks, which sources may still hear of.
+  links_.clear();
+  slots_.clear();
+}
+
+std::unique_ptr<StageRunner> RunningPipeline::make(const graph::Pipeline& pipeline, std::size_t index) {
+  const graph::Stage& stage = pipeline.stages[index];
+  auto& figures = figures_[stage.id];
+  if (!figures) figures = std::make_shared<StageFigures>();
+  auto host = std::make_shared<StageHost>(pipeline.name, stage.id, notified_by(pipeline, index), services_, figures);
+  AnyStage made = stage.make(Context(host));
+  std::uint64_t seed = std::hash<std::string>{}(pipeline.name + "/" + stage.id) ^
+                       static_cast<std::uint64_t>(services_->clock->now().time_since_epoch().count());
+  return std::make_unique<StageRunner>(stage.id, std::move(made), std::move(host), seed);
+}
+
+void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> former) {
+  definition_ = std::move(next);
+  slots_.clear();
+  for (std::size_t i = 0; i < definition_.stages.size(); ++i) {
+    const graph::Stage& stage = definition_.stages[i];
+    Slot slot{stage, nullptr, worker_name(stage)};
+    auto old = former.find(stage.id);
+    if (old != former.end() && !old->second.replaced) {
+      slot.runner = std::move(old->second.runner);
+    } else {
+      slot.runner = make(definition_, i);
+      if (old != former.end())
+        if (auto held = old->second.runner->take_held()) slot.runner->adopt_held(std::move(*held));
+    }
+    if (!workers_.contains(slot.worker))
+      workers_[slot.worker] = std::make_unique<Worker>(slot.worker, *services_->clock, on_change_);
+    slots_.push_back(std::move(slot));
+  }
+  link();
+}
+
+void RunningPipeline::link() {
+  auto old = std::exchange(links_, {});
+  for (std::size_t reader = 0; reader < slots_.size(); ++reader) {
+    for (std::size_t sender : slots_[reader].definition.from) {
+      LinkKey key{slots_[sender].definition.id, slots_[reader].definition.id};
+      bool one_thread = slots_[sender].worker == slots_[reader].worker;
+      std::string mark = link_mark(slots_[sender].definition, slots_[reader].definition, one_thread);
+      auto before = old.find(key);
+      if (before != old.end() && before->second.mark == mark) {
+        links_[key] = std::move(before->second);
+        continue;
+      }
+      const graph::Stage& stage = slots_[reader].definition;
+      auto made = std::make_unique<link::Link>(one_thread ? link::Link::Ends::one_thread : link::Link::Ends::two_threads,
+                                               link::Limits{stage.queue.records, stage.queue.bytes.count}, stage.on_full);
+      auto& figures = *figures_[stage.id];
+      made->counters().dropped_oldest = &figures.dropped("drop_oldest");
+      made->counters().dropped_newest = &figures.dropped("drop_newest");
+      made->counters().conflated = &figures.dropped("conflated");
+      bool ended = false;
+      if (before != old.end()) {
+        for (link::Envelope& envelope : before->second.link->drain()) {
+          ended |= !envelope.batch;
+          made->send(std::move(envelope));
+        }
+      }
+      if (slots_[sender].runner->condition() == Condition::done && !ended) made->send({});
+      links_[key] = {std::move(made), std::move(mark)};
+    }
+  }
+  for (auto& [key, gone] : old) {
+    if (!gone.link) continue;
+    for (link::Envelope& envelope : gone.link->drain()) {
+      if (envelope.batch) figures_[key.second]->dropped("stage_removed").add(envelope.batch->size());
+      envelope.ack.settle();
+    }
+  }
+}
+
+void RunningPipeline::wire(const std::string& worker) {
+  workers_[worker]->stages.clear();
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.worker != worker) continue;
+    std::vector<link::Link*> inputs;
+    for (std::size_t sender : slot.definition.from)
+      inputs.push_back(links_[{slots_[sender].definition.id, slot.definition.id}].link.get());
+    std::vector<StageRunner::Output> outputs;
+    for (std::size_t reader : definition_.readers_of(i)) {
+      const graph::Stage& to = slots_[reader].definition;
+      outputs.push_back({links_[{slot.definition.id, to.id}].link.get(), to.id, to.plugin->tells_people});
+    }
+    slot.runner->wire(std::move(inputs), std::move(outputs));
+    workers_[worker]->stages.push_back(slot.runner.get());
+  }
+}
+
+void RunningPipeline::start() {
+  for (auto& [name, worker] : workers_) {
+    wire(name);
+    worker->start();
+  }
+}
+
+void RunningPipeline::drain(End end) {
+  for (Slot& slot : slots_)
+    if (slot.runner->is_source()) slot.runner->end_input(end);
+}
+
+void RunningPipeline::give_up() {
+  for (Slot& slot : slots_) slot.runner->host().request_stop();
+}
+
+bool RunningPipeline::done() const {
+  return std::all_of(slots_.begin(), slots_.end(), [](const Slot& s) {
+    Condition c = s.runner->condition();
+    return c == Condition::done || c == Condition::failed;
+  });
+}
+
+bool RunningPipeline::settled() const {
+  return std::none_of(slots_.begin(), slots_.end(), [](const Slot& s) { return !s.runner->tried(); });
+}
+
+std::optional<std::string> RunningPipeline::failure() const {
+  for (const Slot& slot : slots_)
+    if (slot.runner->condition() == Condition::failed)
+      return fmt::format("{} '{}': {}", slot.definition.plugin->name, slot.definition.id, slot.runner->failure());
+  return std::nullopt;
+}
+
+namespace {
+
+/// For each thread, what lives on it and how that is wired: threads for which it is the same in two versions need not stand still.
+std::map<std::string, std::string> layout(const graph::Pipeline& pipeline, const std::function<std::string(const graph::Stage&)>& worker) {
+  std::map<std::string, std::string> threads;
+  for (std::size_t i = 0; i < pipeline.stages.size(); ++i) {
+    const graph::Stage& stage = pipeline.stages[i];
+    std::string& text = threads[worker(stage)];
+    text += stage.id + "\n" + identity_of(pipeline, i) + "\n";
+    auto add_link = [&](const graph::Stage& from, const graph::Stage& to) {
+      text += link_mark(from, to, worker(from) == worker(to)) + (to.plugin->tells_people ? " told\n" : "\n");
+    };
+    for (std::size_t from : stage.from) add_link(pipeline.stages[from], stage);
+    for (std::size_t reader : pipeline.readers_of(i)) add_link(stage, pipeline.stages[reader]);
+  }
+  return threads;
+}
+
+}  // namespace
+
+bool RunningPipeline::differ(const graph::Pipeline& now, const graph::Pipeline& next) {
+  return layout(now, worker_name) != layout(next, worker_name);
+}
+
+void RunningPipeline::reload(graph::Pipeline next) {
+  auto before = layout(definition_, worker_name);
+  auto after = layout(next, worker_name);
+  std::map<std::string, std::string> identities;
+  for (std::size_t i = 0; i < next.stages.size(); ++i) identities[next.stages[i].id] = identity_of(next, i);
+
+  auto stands_still = [&](const std::string& worker) {
+    return !before.contains(worker) || !after.contains(worker) || before[worker] != after[worker];
+  };
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    auto found = identities.find(slots_[i].definition.id);
+    slots_[i].replaced = found == identities.end() || found->second != identity_of(definition_, i) ||
+                         slots_[i].runner->condition() == Condition::failed;
+    if (slots_[i].replaced) slots_[i].runner->host().request_stop();
+  }
+  for (auto& [name, worker] : workers_)
+    if (stands_still(name)) worker->stop();
+
+  for (Slot& slot : slots_)
+    if (slot.replaced) end_replaced(*slot.runner);
+
+  std::map<std::string, Slot> former;
+  std::lock_guard lock(mutex_);
+  for (Slot& slot : slots_) former.emplace(slot.definition.id, std::move(slot));
+  build(std::move(next), std::move(former));
+  std::erase_if(workers_, [&](const auto& entry) { return !after.contains(entry.first); });
+  for (auto& [name, worker] : workers_) {
+    if (!stands_still(name)) continue;
+    wire(name);
+    worker->start();
+  }
+}
+
+void RunningPipeline::end_replaced(StageRunner& runner) {
+  auto poller = std::make_shared<link::Poller>();
+  runner.host().wakes()->move_to(poller);
+  runner.end_here(End::shutdown);
+  Time give_up = services_->clock->now() + replace_patience;
+  while (runner.condition() != Condition::done && runner.condition() != Condition::failed) {
+    Time now = services_->clock->now();
+    if (now >= give_up) {
+      runner.host().log(LogLevel::error, "did not end in time for its successor");
+      break;
+    }
+    if (!runner.step(now)) poller->wait(std::min(give_up - now, runner.deadline().value_or(give_up) - now));
+  }
+}
+
+std::vector<StageView> RunningPipeline::views() const {
+  std::lock_guard lock(mutex_);
+  std::vector<StageView> views;
+  for (const Slot& slot : slots_) {
+    StageView view{definition_.name, slot.definition.id, slot.definition.plugin->name, slot.runner->condition(),
+                   slot.runner->host().shared_figures(), 0, 0};
+    for (const auto& [key, made] : links_) {
+      if (key.second != slot.definition.id) continue;
+      view.queued_records += made.link->counters().depth_records.value();
+      view.queued_bytes += made.link->counters().depth_bytes.value();
+    }
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+bool RunningPipeline::post(const std::string& stage, std::function<void(AnyStage&)> task) {
+  std::lock_guard lock(mutex_);
+  for (Slot& slot : slots_) {
+    if (slot.definition.id != stage) continue;
+    slot.runner->post(std::move(task));
+    return true;
+  }
+  return false;
+}
+
+}  // namespace millrace::supervise

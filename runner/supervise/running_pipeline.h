@@ -1,0 +1,96 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runner/graph/pipeline.h"
+#include "runner/link/link.h"
+#include "runner/supervise/stage_runner.h"
+#include "runner/supervise/worker.h"
+
+namespace millrace::supervise {
+
+/// What `/metrics` and `/readyz` show of one stage; read from any thread.
+struct StageView {
+  std::string pipeline, stage, plugin;
+  Condition condition;
+  std::shared_ptr<StageFigures> figures;
+  std::uint64_t queued_records, queued_bytes;  ///< in its input links
+};
+
+/// One pipeline's threads, stages and links. All calls come from one thread, the supervisor's, but for views() and post().
+class RunningPipeline {
+ public:
+  /// `on_change` is called, on any thread, when a stage ends or fails.
+  RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Services> services, std::function<void()> on_change);
+  ~RunningPipeline();  ///< stops the threads; what is unsettled is refused
+  RunningPipeline(const RunningPipeline&) = delete;
+  RunningPipeline& operator=(const RunningPipeline&) = delete;
+
+  const graph::Pipeline& definition() const { return definition_; }
+
+  void start();
+
+  /// Ends the sources; what they have emitted goes on through the stages. Then done() becomes true, unless an outside is away.
+  void drain(End end);
+
+  /// No longer waits for the outside.
+  void give_up();
+
+  bool done() const;
+  bool settled() const;  ///< every stage has tried to connect at least once
+  std::optional<std::string> failure() const;  ///< why a stage refused, with its name
+
+  /// Whether a reload from `now` to `next` would change anything that runs.
+  static bool differ(const graph::Pipeline& now, const graph::Pipeline& next);
+
+  /// Swaps in another version: only stages whose options, place on a thread or wiring have changed stand still; the others keep
+  /// their state and their connections. What is queued for a stage waits for its successor.
+  void reload(graph::Pipeline next);
+
+  std::vector<StageView> views() const;
+
+  /// Runs `task` on a stage's own thread; false if there is no such stage.
+  bool post(const std::string& stage, std::function<void(AnyStage&)> task);
+
+ private:
+  struct Slot {
+    graph::Stage definition;
+    std::unique_ptr<StageRunner> runner;
+    std::string worker;
+    bool replaced = false;  ///< by the version that is being swapped in
+  };
+  struct MadeLink {
+    std::unique_ptr<link::Link> link;
+    std::string mark;  ///< what it was made for: its ends' threads, policy and limits
+  };
+  using LinkKey = std::pair<std::string, std::string>;  ///< sender's id, reader's id
+
+  static constexpr std::string_view shared_worker = "pipeline";
+  static std::string worker_name(const graph::Stage& stage);
+
+  std::unique_ptr<StageRunner> make(const graph::Pipeline& pipeline, std::size_t index);
+  void build(graph::Pipeline next, std::map<std::string, Slot> former);
+  void link();
+  void wire(const std::string& worker);
+  void end_replaced(StageRunner& runner);
+
+  graph::Pipeline definition_;
+  std::shared_ptr<Services> services_;
+  std::function<void()> on_change_;
+
+  mutable std::mutex mutex_;  ///< of what follows, for views() and post()
+  std::map<std::string, std::unique_ptr<Worker>> workers_;
+  std::map<LinkKey, MadeLink> links_;
+  std::vector<Slot> slots_;
+  std::map<std::string, std::shared_ptr<StageFigures>> figures_;  ///< by stage; outlive a swap, so that counters only grow
+};
+
+}  // namespace millrace::supervise

@@ -1,0 +1,80 @@
+#include "runner/supervise/stage_host.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "runner/stage/json.h"
+
+namespace millrace::supervise {
+
+Counter& StageFigures::named(Named& counters, std::string_view name) {
+  std::lock_guard lock(mutex_);
+  auto found = counters.find(name);
+  return found != counters.end() ? found->second : counters.try_emplace(std::string(name)).first->second;
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> StageFigures::values(const Named& counters) const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, std::uint64_t>> all;
+  for (const auto& [name, counter] : counters) all.emplace_back(name, counter.value());
+  return all;
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> StageFigures::own() const { return values(own_); }
+std::vector<std::pair<std::string, std::uint64_t>> StageFigures::dropped() const { return values(dropped_); }
+
+void StageWakes::wake() noexcept {
+  if (wanted_.exchange(true)) return;
+  std::lock_guard lock(mutex_);
+  if (poller_) poller_->wake();
+}
+
+void StageWakes::move_to(std::shared_ptr<link::Poller> poller) {
+  std::lock_guard lock(mutex_);
+  poller_ = std::move(poller);
+}
+
+StageHost::StageHost(std::string pipeline, std::string stage, std::vector<std::string> notified,
+                     std::shared_ptr<Services> services, std::shared_ptr<StageFigures> figures)
+    : pipeline_(std::move(pipeline)),
+      stage_(std::move(stage)),
+      notified_(std::move(notified)),
+      services_(std::move(services)),
+      figures_(std::move(figures)) {}
+
+void StageHost::log(LogLevel level, std::string_view text) {
+  if (services_->log) services_->log(level, fmt::format("{}/{}: {}", pipeline_, stage_, text));
+}
+
+void StageHost::reject(const Record& record, const Error& error) {
+  figures_->rejected.add();
+  Time now = clock().now();
+  if (now >= quiet_until_) {
+    log(LogLevel::warning, fmt::format("rejected a record of '{}': {}", record.device, error.what));
+    quiet_until_ = now + 1s;
+  }
+  store::DeadLetter letter;
+  letter.pipeline = pipeline_;
+  letter.stage = stage_;
+  letter.wall_ms = to_whole_millis(now);
+  letter.device = record.device;
+  append_json_record(letter.record_json, record, true);
+  letter.error = error.what;
+  letters_.push_back(std::move(letter));
+}
+
+void StageHost::write_dead_letters(const Ack& ack) {
+  if (letters_.empty()) return;
+  for (store::DeadLetter& letter : letters_) {
+    if (services_->store) services_->store->dead_letter(std::move(letter), ack);
+  }
+  letters_.clear();
+}
+
+void* StageHost::service(std::type_index type) {
+  auto found = services_->rooms.find(type);
+  return found == services_->rooms.end() ? nullptr : found->second;
+}
+
+}  // namespace millrace::supervise

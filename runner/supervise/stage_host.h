@@ -1,0 +1,107 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "runner/link/poller.h"
+#include "runner/stage/context.h"
+#include "runner/store/store.h"
+
+namespace millrace::supervise {
+
+/// What a running pipeline gives to its stages. All outlive them.
+struct Services {
+  const Clock* clock = nullptr;
+  std::filesystem::path data_folder;
+  store::Store* store = nullptr;
+  std::map<std::type_index, void*> rooms;  ///< what Context::service finds
+  std::function<void(LogLevel, std::string_view)> log;
+};
+
+/// Figures that every stage has; any thread.
+struct StageFigures {
+  Counter records_in, records_out, batches_in, rejected, errors, reconnects;
+  Counter connected;  ///< gauge, 0 or 1
+
+  /// The stage's own figures and its drops by reason, by name.
+  std::vector<std::pair<std::string, std::uint64_t>> own() const;
+  std::vector<std::pair<std::string, std::uint64_t>> dropped() const;
+
+  Counter& own(std::string_view name) { return named(own_, name); }
+  Counter& dropped(std::string_view reason) { return named(dropped_, reason); }
+
+ private:
+  using Named = std::map<std::string, Counter, std::less<>>;
+  Counter& named(Named& counters, std::string_view name);
+  std::vector<std::pair<std::string, std::uint64_t>> values(const Named& counters) const;
+
+  mutable std::mutex mutex_;
+  Named own_, dropped_;
+};
+
+/// The wakes of one stage: remembers that it is wanted, and rouses the thread that it is on now.
+class StageWakes final : public Waker::Target {
+ public:
+  void wake() noexcept override;
+
+  /// Whether the stage was wanted since the last call.
+  bool take() { return wanted_.exchange(false); }
+
+  /// The thread changes when a reload moves the stage; null when it ends.
+  void move_to(std::shared_ptr<link::Poller> poller);
+
+ private:
+  std::atomic<bool> wanted_{false};
+  std::mutex mutex_;
+  std::shared_ptr<link::Poller> poller_;
+};
+
+/// The runner's side of one stage's Context.
+class StageHost final : public Host {
+ public:
+  StageHost(std::string pipeline, std::string stage, std::vector<std::string> notified, std::shared_ptr<Services> services,
+            std::shared_ptr<StageFigures> figures);
+
+  StageFigures& figures() { return *figures_; }
+  const std::shared_ptr<StageFigures>& shared_figures() const { return figures_; }
+  const std::shared_ptr<StageWakes>& wakes() const { return wakes_; }
+  void request_stop() { stop_.request_stop(); }
+  Services& services() { return *services_; }
+
+  /// The Ack of the batch in hand: take_ack() empties it. Between calls it is empty.
+  Ack in_hand;
+
+  /// Writes the dead letters of the call that has just returned; `ack` waits for them.
+  void write_dead_letters(const Ack& ack);
+
+  const std::string& pipeline() const override { return pipeline_; }
+  const std::string& stage() const override { return stage_; }
+  const std::filesystem::path& data_folder() const override { return services_->data_folder; }
+  const Clock& clock() const override { return *services_->clock; }
+  std::stop_token stop_token() const override { return stop_.get_token(); }
+  Waker waker() override { return Waker(wakes_); }
+  void log(LogLevel level, std::string_view text) override;
+  void reject(const Record& record, const Error& error) override;
+  Ack take_ack() override { return std::exchange(in_hand, Ack{}); }
+  Counter& counter(std::string_view name) override { return figures_->own(name); }
+  Counter& dropped(std::string_view reason) override { return figures_->dropped(reason); }
+  const std::vector<std::string>& notified() const override { return notified_; }
+  void* service(std::type_index type) override;
+
+ private:
+  std::string pipeline_, stage_;
+  std::vector<std::string> notified_;
+  std::shared_ptr<Services> services_;
+  std::shared_ptr<StageFigures> figures_;
+  std::shared_ptr<StageWakes> wakes_ = std::make_shared<StageWakes>();
+  std::stop_source stop_;
+  std::vector<store::DeadLetter> letters_;
+  Time quiet_until_{};  ///< rejects are logged once a second
+};
+
+}  // namespace millrace::supervise

@@ -1,0 +1,428 @@
+#include "runner/supervise/stage_runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace millrace::supervise {
+namespace {
+
+/// How long a due tick waits for queued input to be worked off first: what has arrived before a moment is judged before the
+/// moment is.
+constexpr Duration tick_patience = 5ms;
+
+template <class F>
+auto on(AnyStage& stage, F&& f) {
+  return std::visit([&](auto& s) { return f(*s); }, stage);
+}
+
+template <class F>
+auto on(const AnyStage& stage, F&& f) {
+  return std::visit([&](const auto& s) { return f(std::as_const(*s)); }, stage);
+}
+
+bool takes(const StageRunner::Output& output, const Record& record) {
+  if (record.kind == kind::alert) return !output.reader_tells_people;
+  if (record.kind != kind::notification) return true;
+  if (!output.reader_tells_people) return false;
+  const Value* link = record.meta.find("link");
+  return !link || link->type() != Type::string || link->as_text() == output.reader;
+}
+
+bool only_telemetry(const Batch& batch) {
+  return std::all_of(batch.records.begin(), batch.records.end(),
+                     [](const Record& r) { return r.kind.data() == kind::telemetry.data() || r.kind == kind::telemetry; });
+}
+
+}  // namespace
+
+StageRunner::StageRunner(std::string id, AnyStage stage, std::shared_ptr<StageHost> host, std::uint64_t seed)
+    : id_(std::move(id)), stage_(std::move(stage)), host_(std::move(host)), backoff_(seed) {}
+
+StageRunner::~StageRunner() {
+  host_->wakes()->move_to(nullptr);
+  host_->figures().connected.set(0);
+}
+
+void StageRunner::wire(std::vector<link::Link*> inputs, std::vector<Output> outputs) {
+  std::vector<bool> ended;
+  for (link::Link* input : inputs) {
+    auto before = std::find(inputs_.begin(), inputs_.end(), input);
+    ended.push_back(before != inputs_.end() && ended_[static_cast<std::size_t>(before - inputs_.begin())]);
+  }
+  inputs_ = std::move(inputs);
+  ended_ = std::move(ended);
+  outputs_ = std::move(outputs);
+  next_input_ = 0;
+}
+
+std::string StageRunner::failure() const {
+  std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void StageRunner::post(std::function<void(AnyStage&)> task) {
+  {
+    std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+    has_tasks_.store(true);
+  }
+  host_->wakes()->wake();
+}
+
+bool StageRunner::run_tasks() {
+  if (!has_tasks_.exchange(false)) return false;
+  std::vector<std::function<void(AnyStage&)>> tasks;
+  {
+    std::lock_guard lock(mutex_);
+    tasks.swap(tasks_);
+  }
+  for (auto& task : tasks) task(stage_);
+  tick_wanted_ = true;
+  return true;
+}
+
+bool StageRunner::step(Time now) {
+  bool moved = false;
+  for (Output& output : outputs_) moved |= output.link->pump();
+  switch (condition_.load()) {
+    case Condition::done:
+    case Condition::failed: return moved;
+    case Condition::connecting:
+      if (end_asked_) return finish_unconnected(), true;
+      if (retry_at_ && now < *retry_at_) return moved;
+      return connect(now) || moved;
+    case Condition::ending: return step_ending(now) || moved;
+    case Condition::running: break;
+  }
+  moved |= run_tasks();
+  if (end_asked_) return finish(end_), true;
+  if (host_->wakes()->take()) tick_wanted_ = true;
+  if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) return step_source(**source, now) || moved;
+  if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) return step_transform(**transform, now) || moved;
+  return step_sink(*std::get<std::unique_ptr<Sink>>(stage_), now) || moved;
+}
+
+bool StageRunner::connect(Time now) {
+  Result<void> connected = on(stage_, [](auto& s) { return s.connect(); });
+  if (!connected) {
+    failed(connected.error(), now);
+    tried_ = true;
+    return true;
+  }
+  tried_ = true;
+  if (backoff_.failures() > 0) host_->log(LogLevel::info, "connected");
+  condition_ = Condition::running;
+  retry_at_.reset();
+  tick_wanted_ = true;
+  host_->figures().connected.set(1);
+  return true;
+}
+
+bool StageRunner::tick_due(Time now, bool input_waits) {
+  std::optional<Time> next = next_tick();
+  if (!tick_wanted_ && !(next && *next <= now)) {
+    due_since_.reset();
+    return false;
+  }
+  if (!due_since_) due_since_ = now;
+  if (input_waits && now - *due_since_ < tick_patience) return false;
+  due_since_.reset();
+  tick_wanted_ = false;
+  return true;
+}
+
+bool StageRunner::step_source(Source& source, Time now) {
+  if (outputs_full() || (retry_at_ && now < *retry_at_)) return false;
+  if (!tick_due(now, false)) return false;
+  retry_at_.reset();
+  Result<Batch> polled = source.poll();
+  if (!polled) {
+    host_->write_dead_letters({});
+    if (polled.error().kind == ErrorKind::finished) {
+      source.stop();
+      complete();
+    } else {
+      failed(polled.error(), now);
+      tick_wanted_ = true;
+    }
+    return true;
+  }
+  Ack ack = std::move(polled->ack);
+  bool something = !polled->empty() || !ack.empty();
+  host_->write_dead_letters(ack);
+  backoff_.worked(now, something);
+  if (!something) return false;
+  tick_wanted_ = true;
+  emit(std::move(*polled), std::move(ack));
+  return true;
+}
+
+bool StageRunner::step_transform(Transform& transform, Time now) {
+  if (outputs_full()) return false;
+  std::optional<link::Envelope> envelope = receive();
+  bool input = envelope.has_value();
+  if (envelope && !envelope->batch) {
+    if (all_inputs_ended()) finish(envelope->end);
+    return true;
+  }
+  if (envelope) {
+    host_->figures().batches_in.add();
+    host_->figures().records_in.add(envelope->batch->size());
+    host_->in_hand = std::move(envelope->ack);
+    Result<Batch> out = transform.process(envelope->take());
+    Ack inherited = std::exchange(host_->in_hand, Ack{});
+    host_->write_dead_letters(inherited);
+    if (!out) {
+      failed(out.error(), now);
+      return true;
+    }
+    backoff_.worked(now, true);
+    emit(std::move(*out), std::move(inherited));
+  }
+  if (condition_ != Condition::running || !tick_due(now, input)) return input;
+  return tick(transform, now) || input;
+}
+
+bool StageRunner::tick(Transform& transform, Time now) {
+  Result<Batch> out = transform.tick(now);
+  host_->write_dead_letters({});
+  if (!out) {
+    failed(out.error(), now);
+    return true;
+  }
+  bool something = !out->empty();
+  emit(std::move(*out), {});
+  return something;
+}
+
+bool StageRunner::step_sink(Sink& sink, Time now) {
+  if (retry_at_ && now < *retry_at_) return false;
+  if (held_) {
+    write(sink, *std::exchange(held_, std::nullopt), now);
+    return true;
+  }
+  std::optional<link::Envelope> envelope = receive();
+  bool input = envelope.has_value();
+  if (envelope && !envelope->batch) {
+    if (all_inputs_ended()) finish(envelope->end);
+    return true;
+  }
+  if (envelope) {
+    host_->figures().batches_in.add();
+    host_->figures().records_in.add(envelope->batch->size());
+    write(sink, std::move(*envelope), now);
+  }
+  if (condition_ == Condition::running && !held_ && tick_due(now, input)) tick(sink, now);
+  return input;
+}
+
+void StageRunner::tick(Sink& sink, Time now) {
+  Result<void> ticked = sink.tick(now);
+  host_->write_dead_letters({});
+  if (!ticked) failed(ticked.error(), now);
+}
+
+void StageRunner::write(Sink& sink, link::Envelope envelope, Time now) {
+  retry_at_.reset();
+  host_->in_hand = std::move(envelope.ack);
+  Result<void> written = sink.write(*envelope.batch);
+  Ack ack = std::exchange(host_->in_hand, Ack{});
+  if (written) {
+    host_->write_dead_letters(ack);
+    host_->figures().records_out.add(envelope.batch->size());
+    backoff_.worked(now, true);
+    ack.settle();
+    return;
+  }
+  ErrorKind kind = written.error().kind;
+  if (kind == ErrorKind::rejected) {
+    for (const Record& record : envelope.batch->records) host_->reject(record, written.error());
+    host_->write_dead_letters(ack);
+    ack.settle();
+    return;
+  }
+  host_->write_dead_letters({});
+  if (kind == ErrorKind::unavailable || kind == ErrorKind::overloaded) {
+    envelope.ack = std::move(ack);
+    held_ = std::move(envelope);
+  }
+  failed(written.error(), now);
+}
+
+bool StageRunner::step_ending(Time now) {
+  run_tasks();
+  if (host_->wakes()->take()) tick_wanted_ = true;
+  bool moved = false;
+  if (tick_due(now, false)) {
+    if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) moved = tick(**transform, now);
+    if (auto* sink = std::get_if<std::unique_ptr<Sink>>(&stage_)) tick(**sink, now);
+  }
+  if (!idle()) return moved;
+  complete();
+  return true;
+}
+
+std::optional<link::Envelope> StageRunner::receive() {
+  for (std::size_t tried = 0; tried < inputs_.size(); ++tried) {
+    std::size_t i = next_input_;
+    next_input_ = (next_input_ + 1) % inputs_.size();
+    if (ended_[i]) continue;
+    std::optional<link::Envelope> envelope = inputs_[i]->receive();
+    if (!envelope) continue;
+    if (!envelope->batch) ended_[i] = true;
+    return envelope;
+  }
+  return std::nullopt;
+}
+
+bool StageRunner::all_inputs_ended() const { return std::all_of(ended_.begin(), ended_.end(), [](bool e) { return e; }); }
+
+bool StageRunner::outputs_full() const {
+  return std::any_of(outputs_.begin(), outputs_.end(), [](const Output& o) { return o.link->full(); });
+}
+
+void StageRunner::emit(Batch batch, Ack inherited) {
+  Ack ack = std::move(batch.ack);
+  ack.join(std::move(inherited));
+  if (batch.empty()) {
+    ack.settle();
+    return;
+  }
+  host_->figures().records_out.add(batch.size());
+  if (observer_) observer_(batch);
+  distribute(std::move(batch), std::move(ack));
+}
+
+void StageRunner::distribute(Batch batch, Ack ack) {
+  auto whole = std::make_shared<Batch>(std::move(batch));
+  std::vector<link::Link*> take_all;
+  if (only_telemetry(*whole)) {
+    for (Output& output : outputs_) take_all.push_back(output.link);
+  } else {
+    for (Output& output : outputs_) {
+      auto wanted = std::count_if(whole->records.begin(), whole->records.end(), [&](const Record& r) { return takes(output, r); });
+      if (wanted == std::ssize(whole->records)) {
+        take_all.push_back(output.link);
+      } else if (wanted > 0) {
+        auto part = std::make_shared<Batch>(whole->copy());
+        std::erase_if(part->records, [&](const Record& r) { return !takes(output, r); });
+        output.link->send({std::move(part), false, ack});
+      }
+    }
+  }
+  for (std::size_t i = 0; i + 1 < take_all.size(); ++i) take_all[i]->send({whole, true, ack});
+  if (!take_all.empty()) {
+    bool shared = take_all.size() > 1;
+    take_all.back()->send({std::move(whole), shared, ack});
+  }
+  ack.settle();
+}
+
+void StageRunner::end_input(End end) {
+  end_ = end;
+  end_asked_ = true;
+  host_->wakes()->wake();
+}
+
+void StageRunner::end_here(End end) {
+  detached_ = true;
+  end_input(end);
+}
+
+void StageRunner::finish_unconnected() {
+  if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) (*source)->stop();
+  complete();
+}
+
+void StageRunner::finish(End end) {
+  end_ = end;
+  end_asked_ = false;
+  condition_ = Condition::ending;
+  if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) {
+    (*source)->stop();
+    complete();
+  } else if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) {
+    Result<Batch> out = (*transform)->finish(end);
+    host_->write_dead_letters({});
+    if (out)
+      emit(std::move(*out), {});
+    else
+      host_->log(LogLevel::error, fmt::format("did not end well: {}", out.error().what));
+  } else {
+    Result<void> finished = std::get<std::unique_ptr<Sink>>(stage_)->finish(end);
+    host_->write_dead_letters({});
+    if (!finished) host_->log(LogLevel::error, fmt::format("did not end well: {}", finished.error().what));
+  }
+  tick_wanted_ = true;
+}
+
+void StageRunner::complete() {
+  if (!detached_) {
+    for (Output& output : outputs_) {
+      link::Envelope last;
+      last.end = end_;
+      output.link->send(std::move(last));
+    }
+  }
+  condition_ = Condition::done;
+  host_->figures().connected.set(0);
+}
+
+void StageRunner::failed(const Error& error, Time now) {
+  host_->figures().errors.add();
+  if (condition_ == Condition::ending) {
+    host_->log(LogLevel::warning, error.what);
+    return;
+  }
+  switch (error.kind) {
+    case ErrorKind::invalid: {
+      host_->log(LogLevel::error, error.what);
+      std::lock_guard lock(mutex_);
+      failure_ = error.what;
+      condition_ = Condition::failed;
+      host_->figures().connected.set(0);
+      return;
+    }
+    case ErrorKind::unavailable:
+      if (condition_ == Condition::running) host_->figures().reconnects.add();
+      condition_ = Condition::connecting;
+      host_->figures().connected.set(0);
+      [[fallthrough]];
+    case ErrorKind::overloaded:
+      retry_at_ = backoff_.failed(now);
+      host_->log(LogLevel::warning, fmt::format("{}; again in {:.1f} s", error.what,
+                                                std::chrono::duration<double>(*retry_at_ - now).count()));
+      return;
+    case ErrorKind::rejected:
+    case ErrorKind::finished: host_->log(LogLevel::error, error.what); return;
+  }
+}
+
+std::optional<Time> StageRunner::next_tick() const {
+  return on(stage_, [](const auto& s) { return s.next_tick(); });
+}
+
+bool StageRunner::idle() const {
+  if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) return (*transform)->idle();
+  if (auto* sink = std::get_if<std::unique_ptr<Sink>>(&stage_)) return (*sink)->idle();
+  return true;
+}
+
+std::optional<Time> StageRunner::deadline() const {
+  if (end_asked_) return Time{};
+  switch (condition_.load()) {
+    case Condition::done:
+    case Condition::failed: return std::nullopt;
+    case Condition::connecting: return retry_at_ ? retry_at_ : std::optional(Time{});
+    case Condition::running:
+    case Condition::ending: break;
+  }
+  if (retry_at_ && (held_ || is_source())) return retry_at_;
+  if (outputs_full() && condition_ == Condition::running) return std::nullopt;
+  if (tick_wanted_) return Time{};
+  return next_tick();
+}
+
+}  // namespace millrace::supervise

@@ -1,0 +1,349 @@
+#include "runner/supervise/supervisor.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <set>
+
+#include "runner/http/address.h"
+#include "runner/http/routes.h"
+#include "runner/supervise/metrics.h"
+
+namespace millrace::supervise {
+namespace {
+
+/// An editor that saves touches a file several times; the last touch counts.
+constexpr Duration settle_time = 80ms;
+
+std::string text_of(const config::Problems& problems) {
+  std::string text;
+  for (const config::Problem& problem : problems.list()) text += problem.text() + "\n";
+  return text;
+}
+
+bool same(const graph::Listen& a, const graph::Listen& b) {
+  bool tls = a.tls.has_value() == b.tls.has_value() &&
+             (!a.tls || (a.tls->cert.path == b.tls->cert.path && a.tls->key.path == b.tls->key.path));
+  return a.address == b.address && a.insecure == b.insecure && tls;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(const graph::Loader& loader, store::Store& store, Options options)
+    : loader_(loader), store_(store), options_(std::move(options)) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  signals_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  wakes_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+}
+
+Supervisor::~Supervisor() {
+  for (auto& [file, entry] : entries_) stop(entry);
+  close(signals_);
+  close(wakes_);
+}
+
+void Supervisor::log(LogLevel level, std::string_view text) const {
+  if (options_.log) options_.log(level, text);
+}
+
+int Supervisor::run() {
+  load_all();
+  if (std::none_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.running != nullptr; })) return 1;
+  while (!stop_asked_ && !all_ended()) {
+    wait(std::nullopt);
+    if (reload_asked_) {
+      reload_asked_ = false;
+      load_all();
+    }
+    check_progress();
+  }
+  drain_all();
+  return failed_ ? 1 : 0;
+}
+
+bool Supervisor::all_ended() const {
+  return std::all_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.ended || !e.second.running; });
+}
+
+void Supervisor::load_all() {
+  std::set<std::filesystem::path> present;
+  for (const auto& path : options_.paths)
+    for (const auto& file : graph::pipeline_files(path)) present.insert(file.lexically_normal());
+  if (options_.text) present.insert("pipeline.yaml");
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    if (present.contains(entry->first)) {
+      ++entry;
+      continue;
+    }
+    log(LogLevel::info, fmt::format("{} is gone; its pipeline ends", entry->first.string()));
+    stop(entry->second);
+    std::lock_guard lock(mutex_);
+    entry = entries_.erase(entry);
+  }
+  for (const auto& file : present) load(file);
+  if (present.empty()) log(LogLevel::error, "there is no pipeline file (*.yaml, *.yml) in what was named");
+  rewatch();
+}
+
+void Supervisor::load(const std::filesystem::path& file) {
+  Entry* entry = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    entry = &entries_[file];
+  }
+  config::Problems problems(file);
+  std::optional<graph::Pipeline> pipeline = read(problems);
+  entry->inputs = problems.inputs();
+  if (pipeline) {
+    if (auto other = name_taken(*pipeline, *entry))
+      problems.add({}, fmt::format("the name '{}' is taken by {}; give one of them another 'name'", pipeline->name, *other));
+  }
+  if (!problems.empty()) {
+    std::string text = text_of(problems);
+    if (text == entry->broken) return;
+    entry->broken = text;
+    for (const config::Problem& problem : problems.list()) log(LogLevel::error, problem.text());
+    if (entry->running) log(LogLevel::error, fmt::format("{}: the running version goes on", file.string()));
+    if (!entry->running) failed_ = true;
+    return;
+  }
+  entry->broken.clear();
+  adopt(*entry, std::move(*pipeline));
+}
+
+std::optional<graph::Pipeline> Supervisor::read(config::Problems& problems) const {
+  return options_.text ? loader_.parse(*options_.text, problems) : loader_.load(problems);
+}
+
+std::optional<std::string> Supervisor::name_taken(const graph::Pipeline& pipeline, const Entry& by) const {
+  for (const auto& [file, entry] : entries_)
+    if (&entry != &by && entry.running && entry.running->definition().name == pipeline.name) return file.string();
+  return std::nullopt;
+}
+
+void Supervisor::adopt(Entry& entry, graph::Pipeline pipeline) {
+  if (entry.ended) return;  // its input is over; a changed file does not read it again
+  if (!entry.running) {
+    if (!start(entry, std::move(pipeline))) failed_ = true;
+    return;
+  }
+  const graph::Pipeline& now = entry.running->definition();
+  if (!RunningPipeline::differ(now, pipeline) && same(now.listen, pipeline.listen) && now.name == pipeline.name) return;
+  bool serves = std::any_of(pipeline.stages.begin(), pipeline.stages.end(), [](const auto& s) { return s.plugin->serves; });
+  if (now.name == pipeline.name && same(now.listen, pipeline.listen) && serves == (entry.listening != nullptr)) {
+    graph::Pipeline before = now;
+    entry.running->reload(std::move(pipeline));
+    entry.previous = std::move(before);
+    log(LogLevel::info, fmt::format("{}: reloaded", entry.running->definition().name));
+    return;
+  }
+  // Another name or address: nothing of the old one can stay.
+  graph::Pipeline before = now;
+  stop(entry);
+  if (start(entry, std::move(pipeline))) {
+    log(LogLevel::info, fmt::format("{}: restarted under its new name or address", entry.running->definition().name));
+    return;
+  }
+  log(LogLevel::error, fmt::format("{}: going back to the version that ran", before.name));
+  start(entry, std::move(before));
+}
+
+bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
+  auto services = std::make_shared<Services>();
+  services->clock = &clock_;
+  services->data_folder = options_.data_folder;
+  services->store = &store_;
+  services->log = options_.log;
+  services->rooms[std::type_index(typeid(store::Store))] = &store_;
+  if (std::any_of(pipeline.stages.begin(), pipeline.stages.end(), [](const auto& s) { return s.plugin->serves; })) {
+    Result<Listening*> listening = listening_for(pipeline);
+    if (!listening) {
+      log(LogLevel::error, fmt::format("{}: {}", pipeline.name, listening.error().what));
+      return false;
+    }
+    entry.listening = *listening;
+    services->rooms[std::type_index(typeid(http::Routes))] = &entry.listening->listener->routes();
+  }
+  auto running = std::make_unique<RunningPipeline>(std::move(pipeline), std::move(services), [this] { wake(); });
+  running->start();
+  std::lock_guard lock(mutex_);
+  entry.running = std::move(running);
+  entry.ended = false;
+  return true;
+}
+
+void Supervisor::stop(Entry& entry) {
+  if (!entry.running) return;
+  if (!entry.ended) {
+    entry.running->drain(End::shutdown);
+    Time give_up = clock_.now() + options_.drain;
+    while (!entry.running->done() && clock_.now() < give_up) wait(give_up - clock_.now());
+  }
+  std::unique_ptr<RunningPipeline> ending;
+  {
+    std::lock_guard lock(mutex_);
+    ending = std::move(entry.running);
+  }
+  ending.reset();
+  release(entry.listening);
+}
+
+void Supervisor::drain_all() {
+  for (auto& [file, entry] : entries_)
+    if (entry.running && !entry.ended) entry.running->drain(End::shutdown);
+  Time give_up = clock_.now() + options_.drain;
+  auto draining = [&] {
+    return std::any_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.running && !e.second.running->done(); });
+  };
+  while (draining() && clock_.now() < give_up) wait(give_up - clock_.now());
+  if (draining()) log(LogLevel::warning, "not everything could be delivered in time; what is unsettled comes again at the next start");
+  for (auto& [file, entry] : entries_) {
+    entry.ended = true;
+    stop(entry);
+  }
+}
+
+void Supervisor::check_progress() {
+  for (auto& [file, entry] : entries_) {
+    if (!entry.running || entry.ended) continue;
+    std::optional<std::string> failure = entry.running->failure();
+    if (failure && entry.previous) {
+      log(LogLevel::error, fmt::format("{}: {}; going back to the version that ran", entry.running->definition().name, *failure));
+      entry.running->reload(*std::exchange(entry.previous, std::nullopt));
+      continue;
+    }
+    if (failure) {
+      log(LogLevel::error, fmt::format("{}: {}; the pipeline ends", entry.running->definition().name, *failure));
+      failed_ = true;
+      entry.running->drain(End::shutdown);
+      stop(entry);
+      continue;
+    }
+    if (entry.previous && entry.running->settled()) entry.previous.reset();
+    if (entry.running->done()) {
+      log(LogLevel::info, fmt::format("{}: all input is over", entry.running->definition().name));
+      entry.ended = true;
+    }
+  }
+}
+
+void Supervisor::rewatch() {
+  std::vector<std::filesystem::path> files, folders;
+  for (const auto& [file, entry] : entries_) {
+    files.push_back(file);
+    files.insert(files.end(), entry.inputs.begin(), entry.inputs.end());
+  }
+  std::error_code error;
+  for (const auto& path : options_.paths)
+    if (std::filesystem::is_directory(path, error)) folders.push_back(path);
+  watch_.watch(files, folders);
+}
+
+Result<http::ListenOptions> Supervisor::listen_options(const graph::Listen& listen) const {
+  http::ListenOptions made;
+  auto address = http::parse_address(options_.listen.value_or(listen.address));
+  if (!address) return address.error();
+  made.address = *address;
+  made.insecure = listen.insecure;
+  if (listen.tls) made.tls = http::Tls{listen.tls->cert.path, listen.tls->key.path};
+  return made;
+}
+
+Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& pipeline) {
+  Result<http::ListenOptions> wanted = listen_options(pipeline.listen);
+  if (!wanted) return wanted.error();
+  std::string key = wanted->address.text();
+  auto found = listeners_.find(key);
+  if (found != listeners_.end()) {
+    if (!(found->second->listener->options() == *wanted))
+      return invalid(fmt::format("another pipeline listens on {} with other settings for TLS", key));
+    ++found->second->users;
+    return found->second.get();
+  }
+  auto made = std::make_unique<Listening>();
+  made->listener = std::make_unique<http::Listener>(*wanted, options_.log);
+  http::Routes& routes = made->listener->routes();
+  auto add = [&](Result<http::Route> route) {
+    if (route) made->routes.push_back(std::move(*route));
+  };
+  add(routes.add("/healthz", http::serve_health()));
+  add(routes.add("/readyz", http::serve_readiness([this] { return readiness_of(views()); })));
+  add(routes.add("/metrics", http::serve_metrics([this] {
+    std::vector<StageView> stages = views();
+    std::lock_guard lock(mutex_);
+    std::vector<const http::Listener*> listeners;
+    for (const auto& [address, listening] : listeners_) listeners.push_back(listening->listener.get());
+    return metrics_text(stages, &store_.figures(), listeners);
+  })));
+  if (!options_.page.empty()) add(routes.add_prefix("/", http::serve_files(options_.page)));
+  Result<std::uint16_t> port = made->listener->start();
+  if (!port) return port.error();
+  made->users = 1;
+  http::Address bound = wanted->address;
+  bound.port = *port;
+  if (options_.on_page) options_.on_page(fmt::format("{}://{}/", wanted->tls ? "https" : "http", bound.text()));
+  std::lock_guard lock(mutex_);
+  return (listeners_[key] = std::move(made)).get();
+}
+
+void Supervisor::release(Listening*& listening) {
+  Listening* released = std::exchange(listening, nullptr);
+  if (!released || --released->users > 0) return;
+  released->listener->stop();
+  std::lock_guard lock(mutex_);
+  std::erase_if(listeners_, [&](const auto& entry) { return entry.second.get() == released; });
+}
+
+bool Supervisor::post(const std::string& pipeline, const std::string& stage, std::function<void(AnyStage&)> task) {
+  std::lock_guard lock(mutex_);
+  for (auto& [file, entry] : entries_)
+    if (entry.running && entry.running->definition().name == pipeline) return entry.running->post(stage, std::move(task));
+  return false;
+}
+
+std::vector<StageView> Supervisor::views() const {
+  std::lock_guard lock(mutex_);
+  std::vector<StageView> all;
+  for (const auto& [file, entry] : entries_) {
+    if (!entry.running) continue;
+    std::vector<StageView> views = entry.running->views();
+    std::move(views.begin(), views.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+void Supervisor::wake() noexcept {
+  std::uint64_t one = 1;
+  [[maybe_unused]] ssize_t written = write(wakes_, &one, sizeof one);
+}
+
+void Supervisor::wait(std::optional<Duration> longest) {
+  pollfd polled[] = {{signals_, POLLIN, 0}, {wakes_, POLLIN, 0}, {watch_.descriptor(), POLLIN, 0}};
+  int timeout = longest ? static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*longest).count()) : -1;
+  if (poll(polled, std::size(polled), timeout) <= 0) return;
+  if (polled[0].revents != 0) {
+    signalfd_siginfo info{};
+    while (read(signals_, &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGHUP) reload_asked_ = true;
+      if (info.ssi_signo != SIGHUP) stop_asked_ = true;
+    }
+  }
+  if (polled[1].revents != 0) {
+    std::uint64_t count = 0;
+    [[maybe_unused]] ssize_t taken = read(wakes_, &count, sizeof count);
+  }
+  if (polled[2].revents != 0 && watch_.take()) {
+    pollfd more{watch_.descriptor(), POLLIN, 0};
+    while (poll(&more, 1, static_cast<int>(settle_time.count() / 1000)) > 0) watch_.take();
+    reload_asked_ = true;
+  }
+}
+
+}  // namespace millrace::supervise

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runner/graph/pipeline.h"
+#include "runner/http/files.h"
+#include "runner/http/listener.h"
+#include "runner/store/store.h"
+#include "runner/supervise/running_pipeline.h"
+#include "runner/supervise/watch.h"
+
+namespace millrace::supervise {
+
+/// Runs pipelines side by side, reloads them when their files change, ends them on signals. Pipelines that name the same address
+/// share its listener; a broken pipeline never stops the others.
+class Supervisor {
+ public:
+  struct Options {
+    std::vector<std::filesystem::path> paths;  ///< pipeline files, or folders of them
+    std::optional<std::string> text;           ///< a pipeline that is no file, in place of paths
+    std::filesystem::path data_folder;         ///< locked by the caller
+    std::optional<std::string> listen;         ///< overrides every pipeline's address
+    std::span<const http::StaticFile> page;    ///< served at / by every listener
+    Duration drain = 8s;                       ///< how long a stop waits for what is on its way
+    std::function<void(LogLevel, std::string_view)> log;
+    std::function<void(std::string_view address)> on_page;  ///< a listener serves the page here
+  };
+
+  /// `loader` and `store` outlive the supervisor. The caller has blocked SIGTERM, SIGINT and SIGHUP in all threads.
+  Supervisor(const graph::Loader& loader, store::Store& store, Options options);
+  ~Supervisor();
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  /// Runs until all pipelines have ended, or a signal asks to; returns the exit status: 1 if a pipeline could not run.
+  int run();
+
+  /// Runs `task` with a stage on its own thread; false if no such stage runs. Any thread.
+  bool post(const std::string& pipeline, const std::string& stage, std::function<void(AnyStage&)> task);
+
+  /// All stages as they stand. Any thread.
+  std::vector<StageView> views() const;
+
+ private:
+  struct Listening {
+    std::unique_ptr<http::Listener> listener;
+    std::vector<http::Route> routes;
+    std::size_t users = 0;
+  };
+  struct Entry {
+    std::unique_ptr<RunningPipeline> running;  ///< null while the file is broken
+    std::vector<std::filesystem::path> inputs;
+    std::optional<graph::Pipeline> previous;  ///< to go back to, until a reload has proven itself
+    Listening* listening = nullptr;
+    std::string broken;  ///< the problems last reported, so that they are said once
+    bool ended = false;
+  };
+
+  void load_all();
+  void load(const std::filesystem::path& file);
+  std::optional<graph::Pipeline> read(config::Problems& problems) const;
+  void adopt(Entry& entry, graph::Pipeline pipeline);
+  bool start(Entry& entry, graph::Pipeline pipeline);
+  void stop(Entry& entry);
+  void check_progress();
+  void rewatch();
+  Result<Listening*> listening_for(const graph::Pipeline& pipeline);
+  void release(Listening*& listening);
+  Result<http::ListenOptions> listen_options(const graph::Listen& listen) const;
+  std::optional<std::string> name_taken(const graph::Pipeline& pipeline, const Entry& by) const;
+  bool all_ended() const;
+  void drain_all();
+  void wake() noexcept;
+  void wait(std::optional<Duration> longest);
+  void log(LogLevel level, std::string_view text) const;
+
+  const graph::Loader& loader_;
+  store::Store& store_;
+  Options options_;
+  SystemClock clock_;
+  FileWatch watch_;
+  int signals_ = -1;
+  int wakes_ = -1;
+  bool stop_asked_ = false;
+  bool reload_asked_ = false;
+  bool failed_ = false;
+
+  mutable std::mutex mutex_;  ///< of the maps' shape, for views() and post()
+  std::map<std::string, std::unique_ptr<Listening>> listeners_;
+  std::map<std::filesystem::path, Entry> entries_;
+};
+
+}  // namespace millrace::supervise

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runner/graph/pipeline.h"
+#include "runner/link/link.h"
+#include "runner/store/store.h"
+#include "runner/supervise/stage_runner.h"
+
+namespace millrace::supervise {
+
+/// Runs a pipeline in virtual time, on the caller's thread alone: its transforms are the real ones, its sources are fed by the
+/// caller, its sinks take everything and do nothing, its history is in memory. For `millrace test` and `millrace replay`.
+class VirtualRun {
+ public:
+  /// Sees every batch that a stage emits, and the virtual time.
+  using Observer = std::function<void(const std::string& stage, const Batch&, Time now)>;
+
+  VirtualRun(const graph::Pipeline& pipeline, Time start, Observer observer, std::function<void(LogLevel, std::string_view)> log);
+  ~VirtualRun();
+
+  /// Connects the stages; an error names the stage that refused.
+  Result<void> start();
+
+  Time now() const { return clock_.now(); }
+
+  /// Moves the clock forward, through every moment at which a stage wants to run. A time that has passed changes nothing.
+  void advance(Time to);
+
+  /// Puts records into the pipeline at the present, as if `source` had received them ("" for the first source).
+  Result<void> feed(Batch batch, const std::string& source = "");
+
+  /// Somebody acknowledges an alert: in the stages that keep alerts.
+  Result<void> acknowledge(std::string_view key, std::string_view rule, std::string_view by);
+
+  /// The end of input: open windows fire.
+  void finish();
+
+  /// How many records each stage has emitted so far, and how many went to its dead letters.
+  std::map<std::string, std::uint64_t> emitted() const;
+  std::map<std::string, std::uint64_t> rejected() const;
+
+ private:
+  class Feed;
+
+  void make();
+  void settle();
+
+  const graph::Pipeline& pipeline_;
+  VirtualClock clock_;
+  Observer observer_;
+  std::shared_ptr<Services> services_;
+  std::unique_ptr<store::Store> store_;
+  std::vector<std::unique_ptr<link::Link>> links_;
+  std::vector<std::unique_ptr<StageRunner>> runners_;  ///< in the order of the pipeline's stages
+  std::map<std::string, Feed*> feeds_;
+  std::string first_source_;
+};
+
+}  // namespace millrace::supervise

@@ -1,0 +1,56 @@
+#include "runner/supervise/worker.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace millrace::supervise {
+
+Worker::Worker(std::string name, const Clock& clock, std::function<void()> on_change)
+    : name_(std::move(name)), clock_(clock), on_change_(std::move(on_change)) {}
+
+Worker::~Worker() { stop(); }
+
+void Worker::start() {
+  poller_->clear();
+  for (StageRunner* stage : stages) {
+    for (const link::Link* input : stage->inputs()) poller_->watch_receiver(*input);
+    for (const auto& output : stage->outputs()) poller_->watch_sender(*output.link);
+    stage->host().wakes()->move_to(poller_);
+  }
+  thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
+  pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
+}
+
+void Worker::stop() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  poller_->wake();
+  thread_.join();
+}
+
+void Worker::run(std::stop_token stop) {
+  std::vector<Condition> seen;
+  for (StageRunner* stage : stages) seen.push_back(stage->condition());
+  while (!stop.stop_requested()) {
+    bool moved = false;
+    for (StageRunner* stage : stages) moved |= stage->step(clock_.now());
+    bool changed = false;
+    for (std::size_t i = 0; i < stages.size(); ++i) {
+      Condition now = stages[i]->condition();
+      changed |= now != std::exchange(seen[i], now);
+    }
+    if (changed) on_change_();
+    if (!moved && !changed) wait();
+  }
+}
+
+void Worker::wait() {
+  std::optional<Time> first;
+  for (StageRunner* stage : stages)
+    if (auto deadline = stage->deadline(); deadline && (!first || *deadline < *first)) first = deadline;
+  if (!first) return poller_->wait(std::nullopt);
+  poller_->wait(std::max(Duration(0), *first - clock_.now()));
+}
+
+}  // namespace millrace::supervise
