@@ -378,6 +378,9 @@ class TypedDeclaration final : public Declaration {
       std::size_t before = problems.size();
       if (binding->read(node, to, problems))
         for (const auto& check : binding->checks) check(node, to, problems);
+      if (problems.size() != before) return false;
+      CheckReport<C> report(node, problems);
+      for (const auto& check : checks_) check(to, report);
       return problems.size() == before;
     }
     detail::complain(node, name, "a map", false, problems);
