@@ -81,11 +81,21 @@ class MqttSink final : public Sink {
 void MqttSink::Config::describe(config::Fields<Config>& f) {
   mqtt::describe_broker(f);
   f.field("topic", &Config::topic)
-      .doc("Where to publish; `{device}` stands for the record's device, any other `{name}` for a field of it (text, integer or bool).");
-  f.field("qos", &Config::qos).doc("0: written to the connection; 1: the broker has it; 2: the broker has it once.").min(0).max(2);
-  f.field("retain", &Config::retain).doc("Whether the broker keeps the last message of each topic for those who subscribe later.");
-  f.field("envelope", &Config::envelope).doc("Publish `device`, `time`, `kind`, `fields` and `meta`; otherwise the fields alone.");
-  f.field("window", &Config::window).doc("How many messages may be under way at once.").min(std::size_t{1}).max(std::size_t{60000});
+      .doc(
+          "Where to publish; `{device}` stands for the record's device, any other `{name}` for a field of it (text, integer or "
+          "bool).");
+  f.field("qos", &Config::qos)
+      .doc("0: written to the connection; 1: the broker has it; 2: the broker has it once.")
+      .min(0)
+      .max(2);
+  f.field("retain", &Config::retain)
+      .doc("Whether the broker keeps the last message of each topic for those who subscribe later.");
+  f.field("envelope", &Config::envelope)
+      .doc("Publish `device`, `time`, `kind`, `fields` and `meta`; otherwise the fields alone.");
+  f.field("window", &Config::window)
+      .doc("How many messages may be under way at once.")
+      .min(std::size_t{1})
+      .max(std::size_t{60000});
   f.check([](const Config& c, config::CheckReport<Config>& report) {
     if (auto parsed = TopicPattern::parse(c.topic); !parsed) report.wrong("topic", parsed.error().what);
   });

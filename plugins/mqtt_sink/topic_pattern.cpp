@@ -32,7 +32,8 @@ Result<TopicPattern> TopicPattern::parse(std::string_view text) {
   while (!rest.empty()) {
     std::size_t open = rest.find('{');
     std::string_view literal = rest.substr(0, open);
-    if (literal.find_first_of(std::string_view("+#\0}", 4)) != std::string_view::npos) return wrong("may not hold +, #, } or a zero byte");
+    if (literal.find_first_of(std::string_view("+#\0}", 4)) != std::string_view::npos)
+      return wrong("may not hold +, #, } or a zero byte");
     if (!literal.empty()) made.parts_.push_back({std::string(literal), false});
     if (open == std::string_view::npos) break;
     std::size_t close = rest.find('}', open);
@@ -55,7 +56,9 @@ Result<void> TopicPattern::fill(const Record& record, std::string& topic) const 
     } else {
       const Value* value = record.fields.find(part.text);
       std::optional<std::string> text = value ? text_of(*value) : std::nullopt;
-      if (!text) return rejected(fmt::format("the topic needs '{}': {}", part.text, value ? "it is no text, integer or bool" : "there is no such field"));
+      if (!text)
+        return rejected(fmt::format("the topic needs '{}': {}", part.text,
+                                    value ? "it is no text, integer or bool" : "there is no such field"));
       filled = std::move(*text);
     }
     if (filled.empty() || filled.find_first_of(forbidden_in_level) != std::string::npos)

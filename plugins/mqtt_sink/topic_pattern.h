@@ -14,8 +14,8 @@ class TopicPattern {
  public:
   static Result<TopicPattern> parse(std::string_view text);
 
-  /// Appends the record's topic to `topic`. Rejected if a value is missing, is neither a text, an integer nor a bool, or cannot be
-  /// part of one level of a topic.
+  /// Appends the record's topic to `topic`. Rejected if a value is missing, is neither a text, an integer nor a bool, or cannot
+  /// be part of one level of a topic.
   Result<void> fill(const Record& record, std::string& topic) const;
 
  private:

@@ -88,7 +88,8 @@ Time MessageDecoder::arrival_of(const Incoming& message, Time event_time) {
   Time arrival = message.arrival;
   if (message.backlog) {
     if (!backlog_since_) backlog_since_ = message.arrival;
-    if (message.arrival - *backlog_since_ < rules_.catch_up) arrival = std::min(message.arrival, std::max(last_arrival_, event_time));
+    if (message.arrival - *backlog_since_ < rules_.catch_up)
+      arrival = std::min(message.arrival, std::max(last_arrival_, event_time));
     bool over = message.arrival - event_time <= live || message.arrival - *backlog_since_ >= rules_.catch_up;
     if (over) backlog_since_.reset();
     caught_up_ |= over;

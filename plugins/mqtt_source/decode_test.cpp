@@ -62,7 +62,8 @@ TEST_CASE("one zero byte after the payload is forgiven, two are not") {
 
 TEST_CASE("what is no object nor list of objects goes to the dead letters, with device and reason") {
   Decoding d;
-  for (const char* payload : {"", "21.5", "\"text\"", "{\"a\":", "[1,2]", "{\"a\":1} x", "\xff\xfe", "{\"a\":\"\xc3\x28\"}", "[{\"a\":1},2]"}) {
+  for (const char* payload :
+       {"", "21.5", "\"text\"", "{\"a\":", "[1,2]", "{\"a\":1} x", "\xff\xfe", "{\"a\":\"\xc3\x28\"}", "[{\"a\":1},2]"}) {
     std::size_t before = d.host->rejects.size();
     CHECK(d.decode("devices/porch/messages/events/", payload).empty());
     REQUIRE(d.host->rejects.size() == before + 1);
@@ -123,7 +124,9 @@ TEST_CASE("device and event time may come from fields") {
 TEST_CASE("a backlog arrives as it would have live, until it has been caught up with") {
   Decoding d;
   d.rules.time.field = "ts";
-  auto arrival = [&](const char* payload, Time now) { return d.decode("devices/a/messages/", payload, now, true).records[0].arrival; };
+  auto arrival = [&](const char* payload, Time now) {
+    return d.decode("devices/a/messages/", payload, now, true).records[0].arrival;
+  };
   CHECK(arrival(R"({"ts":100000})", Time{1000s}) == Time{100s});
   CHECK(arrival(R"({"ts":300000})", Time{1000s}) == Time{300s});
   CHECK(arrival(R"({"ts":200000})", Time{1000s}) == Time{300s});

@@ -58,7 +58,8 @@ bool Intake::keep(const mqtt::Message& message, Time now) {
     // It will be acknowledged all the same. In memory it has a chance: only a kill loses it.
     unprotected_.add();
     queue(message, now);
-    if (!held_.exchange(true)) context_.log(LogLevel::error, fmt::format("the inbox takes no more, so we disconnect: {}", kept.error().what));
+    if (!held_.exchange(true))
+      context_.log(LogLevel::error, fmt::format("the inbox takes no more, so we disconnect: {}", kept.error().what));
     return false;
   }
   if (inbox_->fill() < high) return true;

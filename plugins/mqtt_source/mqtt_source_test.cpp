@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <set>
@@ -7,7 +8,6 @@
 
 #include "runner/config/plugin.h"
 #include "runner/config/yaml.h"
-#include "runner/mqtt/connection.h"
 #include "tests/support/mosquitto.h"
 #include "tests/support/test_host.h"
 
@@ -78,26 +78,21 @@ struct Stage {
   bool reconnect = false;
 };
 
-/// A publisher of its own.
-struct Publisher {
-  explicit Publisher(const Mosquitto& broker) : Publisher(options(broker)) {}
-  explicit Publisher(mqtt::Broker broker) : connection(std::move(broker), true, {}) { REQUIRE(connection.open({}).has_value()); }
+/// Publishes a message a line, from a process of its own; returns when the broker has them.
+void publish(const Mosquitto& broker, const std::string& lines, int qos = 1, const std::string& more = "") {
+  std::string command = "mosquitto_pub -h 127.0.0.1 -p " + std::to_string(broker.port()) + " -q " + std::to_string(qos) +
+                        " -t devices/a/messages/events/ -l " + more;
+  FILE* publisher = popen(command.c_str(), "w");
+  REQUIRE(publisher);
+  CHECK(std::fwrite(lines.data(), 1, lines.size(), publisher) == lines.size());
+  REQUIRE(pclose(publisher) == 0);
+}
 
-  static mqtt::Broker options(const Mosquitto& broker) {
-    mqtt::Broker options;
-    options.broker = broker.url();
-    options.client_id = "publisher";
-    return options;
-  }
-  void publish(const std::string& payload, int qos = 1, const std::string& topic = "devices/a/messages/events/", bool retain = false) {
-    REQUIRE(connection.publish(topic, payload, qos, retain, 100, {}).has_value());
-  }
-  void publish_numbers(int first, int last, int qos = 1) {
-    for (int n = first; n <= last; ++n) publish("{\"n\":" + std::to_string(n) + "}", qos);
-    REQUIRE(connection.drain({}).has_value());
-  }
-  mqtt::Connection connection;
-};
+void publish_numbers(const Mosquitto& broker, int first, int last, int qos = 1) {
+  std::string lines;
+  for (int n = first; n <= last; ++n) lines += "{\"n\":" + std::to_string(n) + "}\n";
+  publish(broker, lines, qos);
+}
 
 std::string options(const Mosquitto& broker, const std::string& more = "") {
   return "broker: " + broker.url() + "\ntopics: [devices/+/messages/events/#]\n" + more;
@@ -114,8 +109,7 @@ TEST_CASE("messages of both qualities arrive in order with their device and topi
   int qos = GENERATE(0, 1);
   Stage stage(TestHost::make("porch"), options(broker, "qos: " + std::to_string(qos)));
   REQUIRE(broker.wait_for_log("Sending SUBACK"));
-  Publisher publisher(broker);
-  publisher.publish_numbers(1, 500, qos);
+  publish_numbers(broker, 1, 500, qos);
   REQUIRE(stage.receive(500));
   CHECK(stage.numbers == upto(500));
   const Record& first = stage.batches.front().records.front();
@@ -132,11 +126,10 @@ TEST_CASE("what a stage has not settled is there again after it is gone, what it
   {
     Stage stage(host, options(broker));
     REQUIRE(broker.wait_for_log("Sending SUBACK"));
-    Publisher publisher(broker);
-    publisher.publish_numbers(1, 10);
+    publish_numbers(broker, 1, 10);
     REQUIRE(stage.receive(10));
     stage.settle();
-    publisher.publish_numbers(11, 30);
+    publish_numbers(broker, 11, 30);
     REQUIRE(stage.receive(30));
   }
   Stage again(host, options(broker));
@@ -144,8 +137,7 @@ TEST_CASE("what a stage has not settled is there again after it is gone, what it
   CHECK(again.numbers.front() == 11);
   CHECK(again.numbers.back() == 30);
   again.settle();
-  Publisher publisher(broker);
-  publisher.publish_numbers(31, 31);
+  publish_numbers(broker, 31, 31);
   REQUIRE(again.receive(21));
   CHECK(again.numbers.size() == 21);
   CHECK(again.numbers.back() == 31);
@@ -155,7 +147,7 @@ TEST_CASE("a refused batch is offered again by the running source") {
   Mosquitto broker;
   Stage stage(TestHost::make("porch"), options(broker));
   REQUIRE(broker.wait_for_log("Sending SUBACK"));
-  Publisher(broker).publish_numbers(1, 5);
+  publish_numbers(broker, 1, 5);
   REQUIRE(stage.receive(5));
   stage.batches.clear();
   REQUIRE(stage.receive(10));
@@ -169,7 +161,7 @@ TEST_CASE("the broker keeps what comes while the source is away") {
     Stage stage(host, options(broker));
     REQUIRE(broker.wait_for_log("Sending SUBACK"));
   }
-  Publisher(broker).publish_numbers(1, 50);
+  publish_numbers(broker, 1, 50);
   Stage again(host, options(broker));
   REQUIRE(again.receive(50));
   CHECK(again.numbers == upto(50));
@@ -188,7 +180,7 @@ TEST_CASE("after a restart of a broker that forgets everything the source receiv
     broker.start();
     REQUIRE(stage.source->connect().has_value());
     REQUIRE(broker.wait_for_log("Sending SUBACK"));
-    Publisher(broker).publish_numbers(round, round);
+    publish_numbers(broker, round, round);
     REQUIRE(stage.receive(static_cast<std::size_t>(round)));
     CHECK(stage.numbers.back() == round);
   }
@@ -204,16 +196,15 @@ TEST_CASE("a broker that is not there is unavailable, and found once it is") {
   broker.start();
   REQUIRE(stage.source->connect().has_value());
   REQUIRE(broker.wait_for_log("Sending SUBACK"));
-  Publisher(broker).publish_numbers(1, 1);
+  publish_numbers(broker, 1, 1);
   CHECK(stage.receive(1));
 }
 
 TEST_CASE("a wrong password is named, and not shown") {
-  Mosquitto broker("allow_anonymous false\npassword_file {folder}/passwords");
-  // mosquitto_passwd's form of: sensor / correct-horse
-  REQUIRE(std::system(("mosquitto_passwd -b -c " + (broker.folder().path() / "passwords").string() + " sensor correct-horse").c_str()) == 0);
-  broker.stop();
-  broker.start();
+  test::TempFolder folder;
+  std::string passwords = (folder.path() / "passwords").string();
+  REQUIRE(std::system(("mosquitto_passwd -b -c " + passwords + " sensor correct-horse").c_str()) == 0);
+  Mosquitto broker("allow_anonymous false\npassword_file " + passwords);
   Stage wrong(TestHost::make("porch"), options(broker, "username: sensor\npassword: battery-staple"));
   REQUIRE(wrong.fail_once());
   CHECK(wrong.errors.front().kind == ErrorKind::unavailable);
@@ -232,13 +223,11 @@ TEST_CASE("malformed payloads go to the dead letters and are settled with their 
   {
     Stage stage(host, options(broker));
     REQUIRE(broker.wait_for_log("Sending SUBACK"));
-    Publisher publisher(broker);
-    for (int i = 0; i < 3; ++i) publisher.publish("{\"n\":");
-    REQUIRE(publisher.connection.drain({}).has_value());
+    publish(broker, "{\"n\":\n[1]\n\xff\n");
     REQUIRE(stage.poll_until([&] { return host->rejects.size() == 3; }));
     CHECK(stage.numbers.empty());
     stage.settle();
-    publisher.publish_numbers(4, 4);
+    publish_numbers(broker, 4, 4);
     REQUIRE(stage.receive(1));
     CHECK(host->rejects.front().device == "a");
   }
@@ -256,7 +245,7 @@ TEST_CASE("a full QoS 0 queue drops and counts exactly") {
   // Each message takes 64 bytes of the queue.
   constexpr std::size_t sent = 2000;
   constexpr std::size_t room = (16 << 10) / 64;
-  Publisher(broker).publish_numbers(1001, 1000 + sent, 0);
+  publish_numbers(broker, 1001, 1000 + sent, 0);
   Counter& dropped = host->dropped("queue_full");
   auto deadline = std::chrono::steady_clock::now() + patience;
   while (dropped.value() < sent - room && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
@@ -268,13 +257,11 @@ TEST_CASE("a full QoS 0 queue drops and counts exactly") {
 
 TEST_CASE("retained messages are left out unless wanted, and counted") {
   Mosquitto broker;
-  Publisher publisher(broker);
-  publisher.publish("{\"n\":1}", 1, "devices/a/messages/events/", true);
-  REQUIRE(publisher.connection.drain({}).has_value());
+  publish(broker, "{\"n\":1}\n", 1, "-r");
   auto host = TestHost::make("porch");
   Stage stage(host, options(broker));
   REQUIRE(broker.wait_for_log("Sending SUBACK"));
-  publisher.publish_numbers(2, 2);
+  publish_numbers(broker, 2, 2);
   REQUIRE(stage.receive(1));
   CHECK(stage.numbers == std::vector<std::int64_t>{2});
   CHECK(host->dropped("retained").value() == 1);
@@ -287,15 +274,17 @@ TEST_CASE("a shared subscription delivers under the plain topic") {
   Mosquitto broker;
   Stage stage(TestHost::make("porch"), "broker: " + broker.url() + "\ntopics: [$share/group/devices/+/messages/events/#]\n");
   REQUIRE(broker.wait_for_log("Sending SUBACK"));
-  Publisher(broker).publish_numbers(1, 3);
+  publish_numbers(broker, 1, 3);
   REQUIRE(stage.receive(3));
   CHECK(stage.batches.front().records.front().device == "a");
 }
 
 TEST_CASE("options that cannot work are problems of the configuration") {
-  for (const char* yaml : {"topics: []", "broker: mqtt://127.0.0.1", "topics: [a/#/b]", "topics: [a]\nqos: 2", "topics: [a]\nbroker: http://x",
-                           "topics: [a]\nbroker: mqtt://u:p@h", "topics: [a]\ndevice: {topic: 'x/{device}', field: y}",
-                           "topics: [a]\ndevice: x/y", "topics: [a]\ntls: {ca: x.pem}"}) {
+  for (const char* yaml :
+       {"topics: []", "broker: mqtt://127.0.0.1", "topics: [a/#/b]", "topics: [a]\nqos: 2", "topics: [a]\nbroker: http://x",
+        "topics: [a]\nbroker: mqtt://u:p@h", "topics: [a]\ndevice: {topic: 'x/{device}', field: y}", "topics: [a]\ndevice: x/y",
+        "topics: [a]\ntls: {ca: x.pem}"}) {
+    INFO(yaml);
     config::Problems problems{"test.yaml"};
     CHECK_FALSE(parse(yaml, problems));
     CHECK(problems.size() == 1);

@@ -29,12 +29,15 @@ struct DeviceOptions {
 
   static void describe(config::Fields<DeviceOptions>& f) {
     f.field("topic", &DeviceOptions::topic)
-        .doc("A topic whose level `{device}` is the device, such as `plant/{site}/{device}/+`; other named levels go to the meta.");
+        .doc(
+            "A topic whose level `{device}` is the device, such as `plant/{site}/{device}/+`; other named levels go to the "
+            "meta.");
     f.field("field", &DeviceOptions::field)
         .doc("The field that names the device, in place of the topic; anybody who may publish can write anything there.");
     f.shorthand("topic");
     f.check([](const DeviceOptions& o, config::CheckReport<DeviceOptions>& report) {
-      if (report.given("topic") && report.given("field")) report.wrong("field", "the device comes from the topic or from a field, not both");
+      if (report.given("topic") && report.given("field"))
+        report.wrong("field", "the device comes from the topic or from a field, not both");
       auto parsed = TopicTemplate::parse(o.topic);
       if (!parsed) report.wrong("topic", parsed.error().what);
     });
@@ -51,13 +54,15 @@ struct InboxOptions {
         .min(config::Bytes{1U << 20U});
     f.choice("sync", &InboxOptions::sync,
              {{"os", store::Inbox::Sync::os}, {"100ms", store::Inbox::Sync::timed}, {"always", store::Inbox::Sync::always}})
-        .doc("What a power cut may take: what the operating system has not written yet, 100 ms, or nothing. A kill takes nothing.");
+        .doc(
+            "What a power cut may take: what the operating system has not written yet, 100 ms, or nothing. A kill takes "
+            "nothing.");
   }
 };
 
-/// Messages from an MQTT broker. What the library's one receive thread hands over is kept in the Intake at once; this stage only
-/// decodes it, on its pipeline's thread: a thread of its own would add a wake-up to every batch. It never waits: connecting is the
-/// Subscriber's, whose failure the next poll() returns, and connect() begins another attempt.
+/// Messages from an MQTT broker. What the library's one receive thread hands over is kept in the Intake at once; this stage
+/// only decodes it, on its pipeline's thread: a thread of its own would add a wake-up to every batch. It never waits:
+/// connecting is the Subscriber's, whose failure the next poll() returns, and connect() begins another attempt.
 class MqttSource final : public Source {
  public:
   struct Config : mqtt::Broker {
@@ -205,25 +210,36 @@ void MqttSource::connect_when_there_is_room() {
 void MqttSource::Config::describe(config::Fields<Config>& f) {
   mqtt::describe_broker(f);
   f.field("topics", &Config::topics)
-      .doc("Topic filters to subscribe to, with `+` and `#`; `$share/GROUP/FILTER` shares the messages with others of the group.")
+      .doc(
+          "Topic filters to subscribe to, with `+` and `#`; `$share/GROUP/FILTER` shares the messages with others of the "
+          "group.")
       .required();
   f.field("qos", &Config::qos)
-      .doc("1: nothing that the broker saw acknowledged is lost to a kill; 0: quicker, and lost if the process ends or the queue is full.")
+      .doc(
+          "1: nothing that the broker saw acknowledged is lost to a kill; 0: quicker, and lost if the process ends or the "
+          "queue is full.")
       .min(0)
       .max(1);
   f.field("clean_session", &Config::clean_session)
-      .doc("Whether the broker forgets us when we disconnect; default: true with `qos: 0`, else false, so that it keeps what comes meanwhile.");
+      .doc(
+          "Whether the broker forgets us when we disconnect; default: true with `qos: 0`, else false, so that it keeps what "
+          "comes meanwhile.");
   f.field("device", &Config::device).doc("Where a record's device comes from: a topic template, or `{field: NAME}`.");
   f.field("time", &Config::time).doc("Where a record's event time comes from; default, and where it is missing: the arrival.");
-  f.field("inbox", &Config::inbox).doc("Where QoS 1 messages are kept until every branch of the pipeline has finished with them.");
+  f.field("inbox", &Config::inbox)
+      .doc("Where QoS 1 messages are kept until every branch of the pipeline has finished with them.");
   f.field("queue", &Config::queue)
       .doc("Memory for QoS 0 messages that wait to be decoded; when it is full they are dropped and counted as `queue_full`.")
       .min(config::Bytes{4096})
       .max(config::Bytes{1U << 30U});
   f.field("retained", &Config::retained)
-      .doc("Whether to take retained messages, which the broker repeats after each reconnect; otherwise they are counted as `retained`.");
+      .doc(
+          "Whether to take retained messages, which the broker repeats after each reconnect; otherwise they are counted as "
+          "`retained`.");
   f.field("catch_up", &Config::catch_up)
-      .doc("For how long after a connect messages may have waited at the broker: their arrival is then taken from their event time.");
+      .doc(
+          "For how long after a connect messages may have waited at the broker: their arrival is then taken from their event "
+          "time.");
   f.check([](const Config& c, config::CheckReport<Config>& report) {
     if (c.topics.empty()) report.wrong("topics", "topics is empty: name at least one, such as devices/+/messages/events/#");
     for (const std::string& topic : c.topics)
@@ -234,7 +250,8 @@ void MqttSource::Config::describe(config::Fields<Config>& f) {
 }  // namespace
 
 Plugin mqtt_source_plugin() {
-  return config::define_plugin<MqttSource>("mqtt_source", "Messages from an MQTT broker; with QoS 1 none that was acknowledged is lost.");
+  return config::define_plugin<MqttSource>("mqtt_source",
+                                           "Messages from an MQTT broker; with QoS 1 none that was acknowledged is lost.");
 }
 
 }  // namespace millrace

@@ -23,21 +23,24 @@ std::uint16_t free_port() {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  bool bound = bind(s, reinterpret_cast<sockaddr*>(&address), size) == 0 && getsockname(s, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  bool bound = bind(s, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+               getsockname(s, reinterpret_cast<sockaddr*>(&address), &size) == 0;
   close(s);
   if (!bound) throw std::runtime_error("no free port");
   return ntohs(address.sin_port);
 }
 
 std::string replaced(std::string text, const std::string& what, const std::string& by) {
-  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
+    text.replace(at, what.size(), by);
   return text;
 }
 
 }  // namespace
 
 Mosquitto::Mosquitto(const std::string& config) : port_(free_port()) {
-  folder_.write("mosquitto.conf", "listener " + std::to_string(port_) + " 127.0.0.1\nlog_dest stderr\nlog_type all\n" + (geteuid() == 0 ? "user root\n" : "") +
+  folder_.write("mosquitto.conf", "listener " + std::to_string(port_) + " 127.0.0.1\nlog_dest stderr\nlog_type all\n" +
+                                      (geteuid() == 0 ? "user root\n" : "") +
                                       replaced(config, "{folder}", folder_.path().string()) + "\n");
   start();
 }
