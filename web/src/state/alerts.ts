@@ -18,7 +18,7 @@ export interface Incident {
   certain: boolean;
 }
 
-export interface Event extends Transition {
+export interface AlertEvent extends Transition {
   /** Counts arrivals. */
   number: number;
 }
@@ -43,11 +43,11 @@ export const gravity = (level: string): number => LEVELS.get(level.toLowerCase()
 
 export class AlertBook {
   private incidents = new Map<string, Incident>();
-  private log: Event[] = [];
+  private log: AlertEvent[] = [];
   private arrivals = 0;
 
   /** Newest first. */
-  get events(): readonly Event[] {
+  get events(): readonly AlertEvent[] {
     return this.log;
   }
 
@@ -65,7 +65,7 @@ export class AlertBook {
 
   /** Takes in a transition; false if it came before, for delivery may repeat. */
   hear(transition: Transition): boolean {
-    const same = (event: Event): boolean =>
+    const same = (event: AlertEvent): boolean =>
       event.incident === transition.incident &&
       event.time === transition.time &&
       event.from === transition.from &&

@@ -1,7 +1,7 @@
 // Everything the page knows, fed by the hub and read by the views. Knows neither network nor screen nor clock: whoever feeds
 // it says what time it is.
 
-import { AlertBook, type Event } from "./alerts.ts";
+import { AlertBook, type AlertEvent } from "./alerts.ts";
 import { Device } from "./device.ts";
 import { readAlert, readTelemetry } from "./message.ts";
 
@@ -31,7 +31,7 @@ export class Store {
   private ordered: Device[] = [];
   private started: number | undefined;
   private arrived: number | undefined;
-  private news: Event[] = [];
+  private news: AlertEvent[] = [];
   private listeners = new Set<() => void>();
 
   constructor(
@@ -76,13 +76,13 @@ export class Store {
   hearAlert(argument: unknown): void {
     const transition = readAlert(argument);
     if (!transition) this.malformed += 1;
-    else if (this.alerts.hear(transition)) this.news.push(this.alerts.events[0] as Event);
+    else if (this.alerts.hear(transition)) this.news.push(this.alerts.events[0] as AlertEvent);
     if (this.news.length > 50) this.news.shift();
     this.changed();
   }
 
   /** The transitions that came since the last call: for whoever reads them out. */
-  takeNews(): Event[] {
+  takeNews(): AlertEvent[] {
     return this.news.splice(0);
   }
 

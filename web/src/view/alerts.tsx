@@ -1,7 +1,7 @@
 // Alerts as they happen: what is open on top, then every change, newest first.
 
 import type { JSX } from "preact";
-import type { Event, Incident } from "../state/alerts.ts";
+import type { AlertEvent, Incident } from "../state/alerts.ts";
 import type { Store } from "../state/store.ts";
 import { age, clock, moment, number } from "./format.ts";
 import { Shape, tone } from "./level.tsx";
@@ -88,7 +88,7 @@ function IncidentCard({ incident, now, name }: { incident: Incident; now: number
   );
 }
 
-function EventRow({ event, now, name }: { event: Event; now: number; name: JSX.Element | null }): JSX.Element {
+function EventRow({ event, now, name }: { event: AlertEvent; now: number; name: JSX.Element | null }): JSX.Element {
   const look = tone(event.level, event.to);
   return (
     <li class={`event tone-${look}`}>

@@ -3,7 +3,7 @@
 
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { type Event, gravity, isOpen } from "../state/alerts.ts";
+import { type AlertEvent, gravity, isOpen } from "../state/alerts.ts";
 import type { Store } from "../state/store.ts";
 import { pulse } from "./pulse.ts";
 
@@ -15,13 +15,13 @@ export interface Speech {
 }
 
 /** What to say of these transitions; empty where there is nothing. */
-export function speech(news: readonly Event[]): Speech {
+export function speech(news: readonly AlertEvent[]): Speech {
   const worth = news.filter((event) => (isOpen(event.to) ? !isOpen(event.from) || event.from === event.to : isOpen(event.from)));
   const urgent = worth.filter((event) => isOpen(event.to) && gravity(event.level) === 3);
   return { assertive: sentences(urgent), polite: sentences(worth.filter((event) => !urgent.includes(event))) };
 }
 
-function sentences(events: readonly Event[]): string {
+function sentences(events: readonly AlertEvent[]): string {
   const said = events.slice(-READ_IN_FULL).map((event) => {
     if (!isOpen(event.to)) return `Over: ${event.rule}, ${event.key}.`;
     return `${event.level || "Alert"}: ${event.message || `${event.rule}, ${event.key}`}.`;

@@ -4,7 +4,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import type { Event } from "../state/alerts.ts";
+import type { AlertEvent } from "../state/alerts.ts";
 import type { Device, Panel } from "../state/device.ts";
 import { type Plot, plot, summarise } from "../state/plot.ts";
 import { figure, lineClass, type Live } from "./figure.ts";
@@ -16,7 +16,7 @@ interface Props {
   /** Milliseconds. */
   span: number;
   spanName: string;
-  events: () => readonly Event[];
+  events: () => readonly AlertEvent[];
 }
 
 const SHORTEST = 100;

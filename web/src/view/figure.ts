@@ -2,7 +2,7 @@
 // alerts of the device as marks on the time axis.
 
 import uPlot from "uplot";
-import type { Event } from "../state/alerts.ts";
+import type { AlertEvent } from "../state/alerts.ts";
 import type { Panel } from "../state/device.ts";
 import { noticeable, type Quantity } from "../state/quantity.ts";
 import { clock, moment } from "./format.ts";
@@ -16,7 +16,7 @@ const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3]];
 const LINES = ["line-1", "line-2", "line-3", "line-4"] as const;
 
 export interface Live {
-  events(): readonly Event[];
+  events(): readonly AlertEvent[];
   /** The row under the cursor, or none. */
   onCursor(row: number | undefined): void;
   /** Milliseconds that the picture spans. */
@@ -46,6 +46,8 @@ export function figure(panel: Panel, width: number, live: Live): uPlot.Options {
         stroke: () => theme()[LINES[i % LINES.length] as (typeof LINES)[number]],
         width: 1.75,
         dash: DASHES[i % DASHES.length],
+        // The schemes' colours have six hexadecimal digits; these two make them nearly transparent.
+        fill: panel.series.length === 1 ? () => `${theme()["line-1"]}14` : undefined,
         points: { show: false },
       })),
     ],
@@ -73,7 +75,7 @@ function tick(value: number): string {
   return size >= 1e6 || (size > 0 && size < 1e-3) ? value.toExponential(1) : String(Number(value.toPrecision(7)));
 }
 
-function mark(chart: uPlot, events: readonly Event[]): void {
+function mark(chart: uPlot, events: readonly AlertEvent[]): void {
   const { ctx, bbox } = chart;
   const { min, max } = chart.scales.x ?? {};
   if (min == null || max == null) return;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Event } from "../state/alerts.ts";
+import type { AlertEvent } from "../state/alerts.ts";
 import { speech } from "./announcer.tsx";
 import { banner } from "./banner-text.ts";
 import { age, clock, number } from "./format.ts";
@@ -37,7 +37,7 @@ test("a link to a device leads to it, whatever its name", () => {
 });
 
 test("what opens and what is over is read out, critical ones at once, and a flood in short", () => {
-  const event = (change: Partial<Event>): Event => ({
+  const event = (change: Partial<AlertEvent>): AlertEvent => ({
     incident: "i",
     rule: "hot",
     key: "a",
