@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -67,8 +68,11 @@ class MqttSink final : public Sink {
       append_json_record(payload_, record, true);
     else
       append_json(payload_, record.fields.view());
-    return connection_->publish(name_, payload_, config_.qos, config_.retain, config_.window, context_.stop_token());
+    return connection_->publish(name_, payload_, config_.qos, config_.retain, window(), context_.stop_token());
   }
+
+  // Mosquitto hangs up on a client with more QoS 2 messages under way than its max_inflight_messages, 20 unless configured.
+  std::size_t window() const { return config_.qos == 2 ? std::min<std::size_t>(config_.window, 20) : config_.window; }
 
   Config config_;
   Context context_;
@@ -93,7 +97,7 @@ void MqttSink::Config::describe(config::Fields<Config>& f) {
   f.field("envelope", &Config::envelope)
       .doc("Publish `device`, `time`, `kind`, `fields` and `meta`; otherwise the fields alone.");
   f.field("window", &Config::window)
-      .doc("How many messages may be under way at once.")
+      .doc("How many messages may be under way at once; with `qos: 2` at most 20.")
       .min(std::size_t{1})
       .max(std::size_t{60000});
   f.check([](const Config& c, config::CheckReport<Config>& report) {
