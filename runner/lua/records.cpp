@@ -107,7 +107,7 @@ void Records::restore() {
 }
 
 void Records::touch(const Node& node) {
-  if (fields_touched_ || node.record != record_) return;
+  if (fields_touched_ || !record_ || node.record != record_) return;
   fields_touched_ = true;
   original_fields_.assign(record_->fields.begin(), record_->fields.end());
 }

@@ -203,6 +203,13 @@ TEST_CASE("new records take the meta of the record in hand unless told") {
   CHECK(run.batch.records[4].device == "copy");
 }
 
+TEST_CASE("objects of a new record are written in place where there is no record in hand") {
+  ScriptRun run("function process(r) return r end function tick(now) local r = Record{o = {x = 1}} r.o.x = 2 r.o.y = 3 return r end");
+  auto batch = run.script.tick(run.now);
+  REQUIRE(batch.has_value());
+  CHECK(ScriptRun::lines(*batch) == R"({"o":{"x":2,"y":3}})");
+}
+
 TEST_CASE("a record shows itself as text") {
   ScriptRun run(process_function("record.text = tostring(record) .. tostring(record.o) return record"));
   CHECK(run.process(R"({"a":1.0,"o":{"l":[]}})") == R"({"a":1.0,"o":{"l":[]},"text":"{\"a\":1.0,\"o\":{\"l\":[]}}{\"l\":[]}"})");
