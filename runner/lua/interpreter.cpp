@@ -15,6 +15,7 @@ namespace {
 constexpr int kTracebackLevels = 16;
 constexpr int kLogsPerSecond = 20;
 constexpr std::size_t kMaxLogLine = 2000;
+constexpr std::size_t kMaxMessage = 4000;
 
 int open_libraries(lua_State* L) {
   open_base(L);
@@ -119,6 +120,7 @@ Error Interpreter::error_from(int status) {
     what = describe_error_object();
   }
   if (status != LUA_OK) lua_pop(state_, 1);
+  if (what.size() > kMaxMessage) what = what.substr(0, kMaxMessage) + "...";
   if (!traceback_.empty()) what += "\nstack traceback:" + traceback_;
   return rejected(std::move(what));
 }

@@ -77,9 +77,9 @@ int Records::add_to_state(lua_State* L) {
   return 0;
 }
 
-void Records::use(Arena& arena) {
+void Records::use(Arena& arena, std::size_t start) {
   arena_ = &arena;
-  arena_start_ = arena.used();
+  arena_start_ = start;
   ++arena_serial_;
 }
 
@@ -205,15 +205,12 @@ Records::NodeId Records::child(lua_State* L, NodeId parent, std::string_view nam
   return id;
 }
 
-void Records::detach(NodeId parent, std::string_view name, std::uint32_t position) {
+void Records::detach(lua_State* L, NodeId parent, std::string_view name, std::uint32_t position) {
+  interpreter_.budget().charge(L, nodes_.size() / 8);
   for (std::size_t i = 2; i < nodes_.size(); ++i) {
     Node& node = nodes_[i];
     if (node.parent == parent && node.position == position && equal(node.name, name)) node.parent = kDetached;
   }
-}
-
-void Records::share_all() {
-  for (Node& node : nodes_) node.own = false;
 }
 
 int Records::index(lua_State* L) {
@@ -275,7 +272,7 @@ void Records::set_field(lua_State* L, NodeId id) {
   if (lua_type(L, 2) != LUA_TSTRING) luaL_error(L, "a field's name must be a string, got %s", luaL_typename(L, 2));
   const std::string_view name = text_at(L, 2);
   touch(nodes_[id]);
-  if (nodes_.size() > 2) detach(id, name, 0);
+  if (nodes_.size() > 2) detach(L, id, name, 0);
   switch (lua_type(L, 3)) {
     case LUA_TNUMBER: {
       const Value number = lua_isinteger(L, 3) ? Value::integer(lua_tointeger(L, 3)) : Value::real(lua_tonumber(L, 3));
@@ -285,15 +282,15 @@ void Records::set_field(lua_State* L, NodeId id) {
     default: return store(L, id, name.data(), name, to_value(L, 3, 1));
   }
   Node& node = nodes_[id];
-  if (node.kind == Kind::object) own_object(node);
+  if (node.kind == Kind::object) own_object(L, node);
   FieldList& fields = node.kind == Kind::record ? node.record->fields : node.fields;
   if (fields.size() > kLongScan) interpreter_.budget().charge(L, fields.size() / 4);
-  if (fields.erase(name)) publish(id);
+  if (fields.erase(name)) publish(L, id);
 }
 
 void Records::store(lua_State* L, NodeId id, const char* key, std::string_view name, Value value) {
   Node& node = nodes_[id];
-  if (node.kind == Kind::object) own_object(node);
+  if (node.kind == Kind::object) own_object(L, node);
   FieldList& fields = node.kind == Kind::record ? node.record->fields : node.fields;
   if (Field* field = find(L, {fields.begin(), fields.end()}, key, name)) {
     field->value = value;
@@ -301,7 +298,7 @@ void Records::store(lua_State* L, NodeId id, const char* key, std::string_view n
     make_room(L, sizeof(Field));
     fields.push(*arena_, keep_name(L, key, name), value);
   }
-  publish(id);
+  publish(L, id);
 }
 
 void Records::set_item(lua_State* L, NodeId id) {
@@ -311,36 +308,37 @@ void Records::set_item(lua_State* L, NodeId id) {
   if (index < 1 || position > size) {
     luaL_error(L, "a list of %d can be set at 1 to %d, not at %s", static_cast<int>(size), static_cast<int>(size) + 1, luaL_tolstring(L, 2, nullptr));
   }
-  detach(id, {}, static_cast<std::uint32_t>(position));
+  detach(L, id, {}, static_cast<std::uint32_t>(position));
   if (lua_isnil(L, 3)) {
     if (position == size) return;
     if (position + 1 != size) luaL_error(L, "nil would leave a hole in the list: use null, or table.remove");
-    own_list(nodes_[id], size);
+    own_list(L, nodes_[id], size);
     nodes_[id].value = Value::list(nodes_[id].value.as_list().first(size - 1));
-    return publish(id);
+    return publish(L, id);
   }
   const Value value = to_value(L, 3, 1);
   Node& node = nodes_[id];
-  if (!node.own || position == node.capacity) make_room(L, size * 2 * sizeof(Value));
-  own_list(node, std::max<std::size_t>(size, position + 1));
+  own_list(L, node, std::max<std::size_t>(size, position + 1));
   auto* items = const_cast<Value*>(node.value.as_list().data());
   items[position] = value;
   node.value = Value::list({items, std::max<std::size_t>(size, position + 1)});
-  publish(id);
+  publish(L, id);
 }
 
-void Records::own_object(Node& node) {
+void Records::own_object(lua_State* L, Node& node) {
   if (node.own) return;
+  make_room(L, (node.value.as_object().size() + 1) * sizeof(Field));
   node.own = true;
   node.fields = FieldList{};
   node.fields.reserve(*arena_, node.value.as_object().size() + 1);
   for (const Field& f : node.value.as_object()) node.fields.push(*arena_, f.name, f.value);
 }
 
-void Records::own_list(Node& node, std::size_t capacity) {
+void Records::own_list(lua_State* L, Node& node, std::size_t capacity) {
   if (node.own && capacity <= node.capacity) return;
   const auto old = node.value.as_list();
   const std::size_t room = std::max<std::size_t>({capacity, old.size() * 2, 4});
+  make_room(L, room * sizeof(Value));
   auto* items = arena_->allocate<Value>(room);
   std::copy(old.begin(), old.end(), items);
   node.own = true;
@@ -348,8 +346,13 @@ void Records::own_list(Node& node, std::size_t capacity) {
   node.value = Value::list({items, old.size()});
 }
 
+void Records::set_in(lua_State* L, FieldList& fields, const Node& child) {
+  if (fields.size() > kLongScan) interpreter_.budget().charge(L, fields.size() / 8);
+  fields.set(*arena_, child.name, child.value);
+}
+
 /// Shows a change of `id` in the containers above it.
-void Records::publish(NodeId id) {
+void Records::publish(lua_State* L, NodeId id) {
   for (Node* node = &nodes_[id]; node->kind == Kind::object || node->kind == Kind::list;) {
     if (node->kind == Kind::object && node->own) node->value = Value::object(node->fields.view());
     if (node->parent == kDetached) return;
@@ -357,15 +360,15 @@ void Records::publish(NodeId id) {
     switch (parent.kind) {
       case Kind::record:
         touch(parent);
-        parent.record->fields.set(*arena_, node->name, node->value);
+        set_in(L, parent.record->fields, *node);
         return;
       case Kind::meta: return;
       case Kind::object:
-        own_object(parent);
-        parent.fields.set(*arena_, node->name, node->value);
+        own_object(L, parent);
+        set_in(L, parent.fields, *node);
         break;
       case Kind::list:
-        own_list(parent, parent.value.as_list().size());
+        own_list(L, parent, parent.value.as_list().size());
         const_cast<Value*>(parent.value.as_list().data())[node->position] = node->value;
         break;
     }
@@ -392,11 +395,13 @@ void Records::set_meta(lua_State* L, Record& record, int name_index) {
   (name == "device" ? record.device : record.kind) = arena_->copy(text_at(L, value));
 }
 
-Value Records::snapshot(Node& node) {
+Value Records::snapshot(lua_State* L, Node& node) {
   // What is shared from here on must not change in place, nor what it holds.
-  share_all();
-  if (node.kind == Kind::record) return Value::object(node.record->fields.shallow_copy(*arena_).view());
-  return node.value;
+  interpreter_.budget().charge(L, nodes_.size() / 8);
+  for (Node& other : nodes_) other.own = false;
+  if (node.kind != Kind::record) return node.value;
+  make_room(L, node.record->fields.size() * sizeof(Field));
+  return Value::object(node.record->fields.shallow_copy(*arena_).view());
 }
 
 Value Records::to_value(lua_State* L, int index, int depth) {
@@ -409,7 +414,7 @@ Value Records::to_value(lua_State* L, int index, int depth) {
       if (!lua_touserdata(L, index)) return Value::null();
       Node& node = nodes_[node_at(L, index, "store")];
       if (node.kind == Kind::meta) luaL_error(L, "meta cannot be stored in a field");
-      return snapshot(node);
+      return snapshot(L, node);
     }
     default: luaL_error(L, "a %s cannot be stored in a record", luaL_typename(L, index));
   }

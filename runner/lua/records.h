@@ -26,8 +26,9 @@ class Records {
   /// Adds the metatable of handles and the globals Record, null and list. Fails only for want of memory.
   Result<void> open();
 
-  /// New names, texts and lists go into `arena` from here on, until end().
-  void use(Arena& arena);
+  /// New names, texts and lists go into `arena` from here on, until end(). Scripts may let it grow by their memory limit, counted
+  /// from when it held `start` bytes: a batch's arena only grows, also by what failing calls leave in it.
+  void use(Arena& arena, std::size_t start);
 
   /// Voids all handles and forgets the arena.
   void end() {
@@ -103,22 +104,22 @@ class Records {
 
   int push_value(lua_State* L, const Value& value, NodeId parent, std::string_view name, std::uint32_t position);
   NodeId child(lua_State* L, NodeId parent, std::string_view name, std::uint32_t position, const Value& value);
-  void detach(NodeId parent, std::string_view name, std::uint32_t position);
-  void share_all();
+  void detach(lua_State* L, NodeId parent, std::string_view name, std::uint32_t position);
 
   int index_meta(lua_State* L, const Record& record);
   void set_meta(lua_State* L, Record& record, int name_index);
   void set_field(lua_State* L, NodeId node);
   void set_item(lua_State* L, NodeId node);
   void store(lua_State* L, NodeId node, const char* key, std::string_view name, Value value);
-  void own_object(Node& node);
-  void own_list(Node& node, std::size_t capacity);
-  void publish(NodeId node);
+  void own_object(lua_State* L, Node& node);
+  void own_list(lua_State* L, Node& node, std::size_t capacity);
+  void publish(lua_State* L, NodeId node);
+  void set_in(lua_State* L, FieldList& fields, const Node& child);
   void touch(const Node& node);
 
   Value to_value(lua_State* L, int index, int depth);
   Value table_value(lua_State* L, int index, int depth);
-  Value snapshot(Node& node);
+  Value snapshot(lua_State* L, Node& node);
   NodeId new_node(lua_State* L, Kind kind);
   const Record& returned_record(lua_State* L, int index, const char* function);
 

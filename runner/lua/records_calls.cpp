@@ -99,10 +99,12 @@ int Records::make_record(lua_State* L) {
     if (fields.type() != Type::object && !empty_list) return luaL_argerror(L, 1, "a table of fields, a record or an object expected");
     record.fields = FieldList{};
     if (!empty_list) {
+      self.make_room(L, fields.as_object().size() * sizeof(Field));
       record.fields.reserve(*self.arena_, fields.as_object().size());
       for (const Field& f : fields.as_object()) record.fields.push(*self.arena_, f.name, f.value);
     }
   }
+  self.make_room(L, sizeof(Record) + record.meta.size() * sizeof(Field));
   record.meta = record.meta.shallow_copy(*self.arena_);
   const NodeId id = self.new_node(L, Kind::record);
   self.nodes_[id].record = &self.made_.emplace_back(record);
@@ -121,6 +123,7 @@ const Record& Records::returned_record(lua_State* L, int index, const char* func
   Node& node = nodes_[node_at(L, index, "return")];
   if (node.kind != Kind::record) luaL_error(L, "%s() must return the record, not a part of it or its meta", function);
   if (node.emitted) {
+    make_room(L, sizeof(Record) + (node.record->fields.size() + node.record->meta.size()) * sizeof(Field));
     Record& copy = made_.emplace_back(*node.record);
     copy.fields = copy.fields.shallow_copy(*arena_);
     copy.meta = copy.meta.shallow_copy(*arena_);

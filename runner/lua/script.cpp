@@ -111,7 +111,13 @@ int Script::run_pass(lua_State* L) {
     switch (records.take(L, "process")) {
       case Records::Returned::itself: pass.keep(); break;
       case Records::Returned::nothing: ++pass.dropped; break;
-      case Records::Returned::several: pass.keep(records.returned()); break;
+      case Records::Returned::several:
+        // As the arena, the list of records may grow by the script's memory within one batch.
+        if ((pass.script.spread_.size() + records.returned().size()) * sizeof(Record) > budget.limits().memory) {
+          luaL_error(L, "the script has made more records of one batch than its memory has room for");
+        }
+        pass.keep(records.returned());
+        break;
     }
     lua_settop(L, 2);
   }
@@ -120,10 +126,11 @@ int Script::run_pass(lua_State* L) {
 
 std::uint64_t Script::process(Batch& batch, const Rejected& rejected) {
   Pass pass{*this, batch};
+  const std::size_t arena_start = batch.arena().used();
   while (pass.next < batch.size()) {
     Result<void> outcome = ready();
     if (outcome) {
-      records_->use(batch.arena());
+      records_->use(batch.arena(), arena_start);
       lua_State* L = interpreter_->state();
       lua_pushcfunction(L, run_pass);
       lua_pushlightuserdata(L, &pass);
@@ -146,7 +153,7 @@ Result<Batch> Script::tick(Time now) {
   if (Result<void> fit = ready(); !fit) return fit.error();
   lua_State* L = interpreter_->state();
   interpreter_->budget().refill();
-  records_->use(batch.arena());
+  records_->use(batch.arena(), 0);
   records_->begin(nullptr);
   struct Call {
     Script& script;
@@ -171,7 +178,7 @@ Result<Batch> Script::tick(Time now) {
 Result<void> Script::run(std::string_view source, const std::string& name) {
   if (Result<void> fit = ready(); !fit) return fit;
   Batch batch;
-  records_->use(batch.arena());
+  records_->use(batch.arena(), 0);
   records_->begin(nullptr);
   Result<void> outcome = interpreter_->run(source, name);
   records_->end();

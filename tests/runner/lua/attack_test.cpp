@@ -75,6 +75,11 @@ const std::vector<Attack> kEndless{
     {"writing long texts into the record", "local s = ('a'):rep(900000) while true do record.x = s end", kSpent},
     {"endless new records", "while true do Record(record) end", nullptr},
     {"nested values without end", "record.l = list{} while true do local l = record.l; l[#l + 1] = {1}; local x = l[#l] end", nullptr},
+    {"copying a large object over and over",
+     "local t = {} for i = 1, 9000 do t['k' .. i] = i end record.o = t local o = record.o while true do record.p = o o.k1 = 2 end", kSpent},
+    {"writing deep inside a large object", "local t = {} for i = 1, 9000 do t['k' .. i] = i end t.z = {} record.o = t local z = record.o.z "
+     "while true do z.x = 1 end", kSpent},
+    {"returning one record a million times", "local t = {} for i = 1, 150000 do t[i] = record end return t", kSpent},
     {"logging for ever", "while true do log('x') end", kSpent},
 };
 
@@ -134,5 +139,31 @@ void run_all(const std::vector<Attack>& attacks) {
 TEST_CASE("a script that does not end is ended") { run_all(kEndless); }
 
 TEST_CASE("a script that takes all memory is stopped") { run_all(kGreedy); }
+
+TEST_CASE("a batch of records that all attack does not grow without end") {
+  ScriptRun run(test::process_function("local s = ('a'):rep(900000) while true do record.x = s end"));
+  std::string in = "[{}";
+  for (int i = 0; i < 30; ++i) in += ",{}";
+  CHECK(run.process(in + "]").empty());
+  CHECK(run.errors.size() == 31);
+  CHECK(run.batch.arena().used() < 66U << 20U);
+}
+
+TEST_CASE("a script that makes records without end is bounded for each batch") {
+  ScriptRun run(test::process_function("local t = {} for i = 1, 5000 do t[i] = Record() end return t"), {.memory = 8U << 20U});
+  std::string in = "[{}";
+  for (int i = 0; i < 30; ++i) in += ",{}";
+  run.process(in + "]");
+  CHECK(run.batch.size() * sizeof(Record) <= 8U << 20U);
+  CHECK(run.batch.size() >= 5000);
+  REQUIRE_FALSE(run.errors.empty());
+  CHECK(run.process("{}").size() > 5000);
+}
+
+TEST_CASE("an error's text is cut to a length for people") {
+  ScriptRun run(test::process_function("error(('x'):rep(1000000))"));
+  run.process("{}");
+  CHECK(run.errors.at(0).size() < 5000);
+}
 
 TEST_CASE("ways out of the sandbox are closed") { run_all(kRefused); }
