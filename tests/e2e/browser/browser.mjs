@@ -17,8 +17,8 @@ export async function launch(t) {
 }
 
 /// A page on `url`, closed after test `t`. `complaints` fills with console errors and warnings, uncaught exceptions and what the
-/// Content-Security-Policy refused.
-export async function open(t, browser, url, { width = 360, height = 740, ...options } = {}) {
+/// Content-Security-Policy refused. `initScript` runs in the page before its own script.
+export async function open(t, browser, url, { width = 360, height = 740, initScript = () => {}, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, locale: 'en-GB', ...options });
   t.after(() => context.close());
   const page = await context.newPage();
@@ -33,6 +33,7 @@ export async function open(t, browser, url, { width = 360, height = 740, ...opti
       window.noteViolation(`${event.violatedDirective} refused ${event.blockedURI} at ${event.sourceFile}:${event.lineNumber}`);
     });
   });
+  await page.addInitScript(initScript);
   await page.goto(url);
   return { page, complaints };
 }

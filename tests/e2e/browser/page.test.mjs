@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { MILLRACE, ROOT } from '../support/millrace.mjs';
 import { Child, temporaryFolder } from '../support/process.mjs';
+import { until } from '../support/wait.mjs';
 import { accessibilityProblems, launch, open } from './browser.mjs';
 
 const PIPELINE = join(ROOT, 'pipelines', 'devkit-emulator.yaml');
@@ -78,6 +79,24 @@ test('the page', async (t) => {
     assert.deepEqual(complaints, []);
   });
 
+  await t.test('draws nothing while it is hidden, and goes on from there when it is seen again', async (t) => {
+    const { page } = await open(t, browser, url, { initScript: hideable });
+    let messages = 0;
+    page.on('websocket', (socket) => socket.on('framereceived', () => ++messages));
+    await page.reload();
+    await page.getByRole('link', { name: DEVICE }).click();
+    await page.waitForFunction(() => window.drawings > 3);
+
+    await page.evaluate(() => window.hide(true));
+    const drawn = await page.evaluate(() => window.drawings);
+    const arrived = messages;
+    await until('telemetry to arrive at the hidden page', () => messages >= arrived + 3);
+    assert.equal(await page.evaluate(() => window.drawings), drawn);
+
+    await page.evaluate(() => window.hide(false));
+    await page.waitForFunction((before) => window.drawings > before, drawn);
+  });
+
   await t.test('shows alerts as they happen, on every screen', async (t) => {
     const { page, complaints } = await open(t, browser, url);
     await page.locator('.tile .tile-alert').first().waitFor(ALERT);
@@ -147,4 +166,22 @@ function drawnColours(panel) {
   let found = 0;
   for (let i = 0; i < data.length; i += 4) if (data[i] === r && data[i + 1] === g && data[i + 2] === b && data[i + 3] === 255) ++found;
   return found > 20;
+}
+
+/// Lets the test hide the page as another tab would, and counts the drawings of charts. Runs in the page, before its script.
+function hideable() {
+  let hidden = false;
+  Object.defineProperty(document, 'hidden', { get: () => hidden });
+  window.hide = (now) => {
+    hidden = now;
+    document.dispatchEvent(new window.Event('visibilitychange'));
+    // What was under way when it was hidden may end.
+    return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  };
+  window.drawings = 0;
+  const { clearRect } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+    ++window.drawings;
+    return clearRect.apply(this, box);
+  };
 }

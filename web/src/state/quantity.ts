@@ -42,7 +42,7 @@ const OWN_NAMES = new Map([
   ["co2", "CO₂"],
   ["pm25", "PM2.5"],
   ["pm10", "PM10"],
-  ["rpm", "RPM"],
+  ["rpm", "Rotation"],
   ["rssi", "Signal strength"],
 ]);
 

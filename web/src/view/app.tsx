@@ -49,15 +49,18 @@ function titleOf(route: Route): string {
 }
 
 function Line({ store, now }: { store: Store; now: number }): JSX.Element {
-  const { condition, word, detail } = banner(store.link, store.lastTelemetry, navigator.onLine, now);
+  const { condition, word, values, reason } = banner(store.link, store.lastTelemetry, navigator.onLine, now);
   return (
     <header class={`line ${condition}`} data-condition={condition}>
       <span class="brand">
         <img src="icons/icon.svg" alt="" width="24" height="24" />
-        Millrace
+        <span class="brand-name">Millrace</span>
       </span>
       <p class="condition">
-        {detail && <span class="detail">{detail}</span>}
+        <span class="detail">
+          {values}
+          {reason && <span class="reason">; {reason}</span>}
+        </span>
         <span class="word">
           <span class="dot" aria-hidden="true" />
           {word}

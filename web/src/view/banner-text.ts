@@ -8,7 +8,10 @@ export type Condition = "live" | "connecting" | "reconnecting" | "offline";
 export interface Banner {
   condition: Condition;
   word: string;
-  detail: string;
+  /** From when the values are. */
+  values: string;
+  /** Why it is so, if that is known. */
+  reason: string;
 }
 
 /** After this long without a connection the page no longer promises that it comes right back; it still tries. */
@@ -16,13 +19,13 @@ const GIVES_UP_HOPE = 60_000;
 
 export function banner(link: Link, lastTelemetry: number | undefined, online: boolean, now: number): Banner {
   if (link.state === "live") {
-    return { condition: "live", word: "Live", detail: lastTelemetry === undefined ? "waiting for the first values" : "" };
+    return { condition: "live", word: "Live", values: lastTelemetry === undefined ? "waiting for values" : "", reason: "" };
   }
   const values = lastTelemetry === undefined ? "no values yet" : `values from ${clock(lastTelemetry)}`;
   const waited = now - link.since;
-  if (!online) return { condition: "offline", word: "Offline", detail: `${values}; this device has no network` };
-  const detail = link.reason ? `${values}; ${link.reason}` : values;
-  if (waited > GIVES_UP_HOPE) return { condition: "offline", word: "Offline", detail };
-  if (link.state === "connecting") return { condition: "connecting", word: "Connecting", detail };
-  return { condition: "reconnecting", word: `Reconnecting (${age(waited)})`, detail };
+  if (!online) return { condition: "offline", word: "Offline", values, reason: "this device has no network" };
+  const { reason } = link;
+  if (waited > GIVES_UP_HOPE) return { condition: "offline", word: "Offline", values, reason };
+  if (link.state === "connecting") return { condition: "connecting", word: "Connecting", values, reason };
+  return { condition: "reconnecting", word: `Reconnecting (${age(waited)})`, values, reason };
 }

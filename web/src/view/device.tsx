@@ -81,7 +81,7 @@ function Figures({ device, span, now }: { device: Device; span: Span; now: numbe
   const from = to - span.milliseconds;
   const rows = device.history.between(from, to);
   return (
-    <section class="card">
+    <section class="card scroller" tabIndex={0} aria-label={`Figures of the last ${span.name}`}>
       <table class="figures">
         <caption>Last {span.name}</caption>
         <thead>

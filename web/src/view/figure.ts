@@ -5,7 +5,7 @@ import uPlot from "uplot";
 import type { AlertEvent } from "../state/alerts.ts";
 import type { Panel } from "../state/device.ts";
 import { noticeable, type Quantity } from "../state/quantity.ts";
-import { clock, moment } from "./format.ts";
+import { clock, moment, tick } from "./format.ts";
 import { tone } from "./level.tsx";
 import { theme } from "./theme.ts";
 
@@ -67,12 +67,6 @@ function spread(low: number | null, high: number | null, quantity: Quantity): [n
 
 function label(time: number, span: number): string {
   return span <= 5 * 60_000 ? moment(time, time) : clock(time);
-}
-
-// Without separators of thousands, for which a phone has no room.
-function tick(value: number): string {
-  const size = Math.abs(value);
-  return size >= 1e6 || (size > 0 && size < 1e-3) ? value.toExponential(1) : String(Number(value.toPrecision(7)));
 }
 
 function mark(chart: uPlot, events: readonly AlertEvent[]): void {

@@ -4,11 +4,12 @@ import type { Quantity } from "../state/quantity.ts";
 
 const numbers = new Map<string, Intl.NumberFormat>();
 
-function formatter(decimals: number | undefined): Intl.NumberFormat {
-  const key = String(decimals);
+function formatter(least: number, most: number): Intl.NumberFormat {
+  const key = `${least} ${most}`;
   let found = numbers.get(key);
   if (!found) {
-    found = new Intl.NumberFormat(undefined, { minimumFractionDigits: decimals ?? 0, maximumFractionDigits: decimals ?? 3 });
+    // "negative": what rounds to zero is no minus zero.
+    found = new Intl.NumberFormat(undefined, { minimumFractionDigits: least, maximumFractionDigits: most, signDisplay: "negative" });
     numbers.set(key, found);
   }
   return found;
@@ -17,8 +18,21 @@ function formatter(decimals: number | undefined): Intl.NumberFormat {
 export function number(value: number, quantity?: Pick<Quantity, "decimals">): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size >= 1e9 || (size > 0 && size < 1e-3)) return value.toExponential(2);
-  return formatter(quantity?.decimals).format(value);
+  if (size >= 1e15) return value.toExponential(2);
+  if (size >= 1e7) return compact.format(value);
+  if (quantity?.decimals !== undefined) return formatter(quantity.decimals, quantity.decimals).format(value);
+  if (size > 0 && size < 1e-3) return value.toExponential(2);
+  return formatter(0, size < 100 ? 3 : size < 10_000 ? 2 : 0).format(value);
+}
+
+const narrow = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 7, useGrouping: false });
+const compact = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6, notation: "compact" });
+
+/** For a chart's axis, which has no room for separators of thousands. */
+export function tick(value: number): string {
+  const size = Math.abs(value);
+  if (size < 1e6 && (size === 0 || size >= 1e-4)) return narrow.format(value);
+  return value.toExponential(3).replace(/\.?0*e\+?/, "e");
 }
 
 export function withUnit(value: number, quantity: Quantity): string {

@@ -3,6 +3,7 @@
 import { Component, type JSX } from "preact";
 import type { Incident } from "../state/alerts.ts";
 import type { Device, Panel, Presence } from "../state/device.ts";
+import { labelOf } from "../state/quantity.ts";
 import { age, number, withUnit } from "./format.ts";
 import { Shape, tone } from "./level.tsx";
 import { deviceLink } from "./route.ts";
@@ -49,7 +50,7 @@ export class Tile extends Component<Props> {
             {panels.slice(0, BIG).map((panel) => (
               <Big key={panel.name} device={device} panel={panel} now={now} />
             ))}
-            {panels.length === 0 && <p class="tile-none">no numbers yet</p>}
+            {panels.length === 0 && [...device.texts].slice(0, BIG).map(([field, text]) => <Said key={field} field={field} text={text} />)}
           </div>
           <dl class="tile-more">
             {panels.slice(BIG, BIG + SMALL).map((panel) => (
@@ -73,6 +74,16 @@ function Big({ device, panel, now }: { device: Device; panel: Panel; now: number
         <b>{number(valueOf(device, panel), panel.quantity)}</b> <span class="unit">{panel.quantity.unit}</span>
       </span>
       <Sparkline device={device} panel={panel} now={now} />
+    </div>
+  );
+}
+
+/** In the place of a number where a device has none. */
+function Said({ field, text }: { field: string; text: string }): JSX.Element {
+  return (
+    <div class="big">
+      <span class="big-label">{labelOf(field)}</span>
+      <span class="big-value">{text}</span>
     </div>
   );
 }

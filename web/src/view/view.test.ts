@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { AlertEvent } from "../state/alerts.ts";
 import { speech } from "./announcer.tsx";
 import { banner } from "./banner-text.ts";
-import { age, clock, number } from "./format.ts";
+import { age, clock, number, tick } from "./format.ts";
 import { deviceLink, parseRoute } from "./route.ts";
 
 const T = new Date(2026, 0, 2, 14, 2).getTime();
@@ -13,11 +13,11 @@ test("the banner says how the line is and how old the values are", () => {
   const lost = { state: "lost", since: T, reason: "" } as const;
   const reconnecting = banner(lost, T, true, T + 7_000);
   assert.deepEqual([reconnecting.condition, reconnecting.word], ["reconnecting", "Reconnecting (7 s)"]);
-  assert.equal(reconnecting.detail, `values from ${clock(T)}`);
+  assert.equal(reconnecting.values, `values from ${clock(T)}`);
   assert.equal(banner(lost, T, true, T + 61_000).condition, "offline");
   assert.equal(banner(lost, T, false, T + 1_000).condition, "offline");
-  assert.equal(banner({ state: "connecting", since: T, reason: "the server answered 404" }, undefined, true, T).detail,
-    "no values yet; the server answered 404");
+  const refused = banner({ state: "connecting", since: T, reason: "the server answered 404" }, undefined, true, T);
+  assert.deepEqual([refused.values, refused.reason], ["no values yet", "the server answered 404"]);
 });
 
 test("ages are short", () => {
@@ -26,8 +26,13 @@ test("ages are short", () => {
 
 test("numbers fit their place", () => {
   assert.equal(number(Infinity), "–");
-  assert.equal(number(1e12), "1.00e+12");
+  assert.equal(number(1e20), "1.00e+20");
+  assert.ok(number(123_456_789.123).length < 10);
+  assert.deepEqual([1_200_000, -3e9, 0, 1008.75, 5e-7].map(tick), ["1.2e6", "-3e9", tick(0), "1008.75", "5e-7"]);
   assert.equal(number(21, { decimals: 1 }).length, 4);
+  assert.equal(number(-0.04, { decimals: 1 }), number(0, { decimals: 1 }));
+  assert.equal(number(-4.2e-9), "-4.20e-9");
+  assert.equal(number(123.4567), number(123.46));
 });
 
 test("a link to a device leads to it, whatever its name", () => {
