@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <system_error>
 
 #include "runner/store/migrations.h"
@@ -144,8 +145,18 @@ struct Damaged {
   std::string what;
 };
 
+// SQLite takes a file of a few bytes for an empty database and would write over it.
+bool has_header(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error) || fs::file_size(path, error) == 0 || error) return true;
+  char header[16] = {};
+  std::ifstream(path, std::ios::binary).read(header, sizeof header);
+  return std::string_view(header, sizeof header) == std::string_view("SQLite format 3\0", sizeof header);
+}
+
 // The open history, or Damaged thrown, or an error to refuse the start with.
 Result<DatabasePtr> open_once(const fs::path& path, const OpenHistory& how) {
+  if (!has_header(path)) throw Damaged{"it is no SQLite database"};
   try {
     DatabasePtr database(
         new SQLite::Database(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLite::OPEN_NOMUTEX));

@@ -38,13 +38,14 @@ bool before(std::uint64_t a, std::uint64_t b) { return static_cast<std::int64_t>
 
 struct Tail {
   std::uint64_t offset = 0, next = 0;
+  bool clean = true;  // nothing but zeros behind
   bool torn = false;
 };
 
 // Goes through a segment up to its last good record.
 Result<Tail> find_tail(const std::shared_ptr<Segment>& segment) {
   SegmentReader reader(segment);
-  Tail tail{0, segment->first(), false};
+  Tail tail{0, segment->first()};
   for (;;) {
     Decoded record = reader.peek(true, 1U << 20U);
     if (record.kind == Decoded::Kind::failed)
@@ -62,7 +63,9 @@ Result<Tail> find_tail(const std::shared_ptr<Segment>& segment) {
   auto rest = segment->read(tail.offset, segment->size(), buffer);
   if (!rest) return rest.error();
   // A file used before holds whole records of lower sequence there: no damage.
-  tail.torn = rest->find_first_not_of('\0') < record_header && decode_record(*rest).kind != Decoded::Kind::record;
+  const std::size_t trace = rest->find_first_not_of('\0');
+  tail.clean = trace == std::string_view::npos;
+  tail.torn = trace < record_header && decode_record(*rest).kind != Decoded::Kind::record;
   return tail;
 }
 
@@ -174,7 +177,12 @@ Result<std::uint64_t> Inbox::Impl::load_tail() {
     log(LogLevel::warning,
         fmt::format("inbox {}: cut off an incomplete record at byte {}", last->path().string(), tail->offset));
   }
-  if (auto cut = last->cut(tail->offset, std::max(last->size(), options.segment)); !cut) return cut.error();
+  const std::uint64_t size = std::max(last->size(), options.segment);
+  if (tail->clean && size == last->size()) {
+    last->set_end(tail->offset);
+  } else if (auto cut = last->cut(tail->offset, size); !cut) {
+    return cut.error();
+  }
   return tail->next;
 }
 
