@@ -13,6 +13,12 @@ namespace millrace::alert {
 struct Monitor::Alert {
   LifeCycle life;
   Teller teller;
+  Change told_of;      ///< the latest change that concerns people
+  double value = null_value;
+  std::vector<double> figures;
+
+  void save(Writer& out) const;
+  bool load(const LifePlan& plan, Reader& in);
 };
 
 /// What is kept of one key under one rule.

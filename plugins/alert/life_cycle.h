@@ -85,6 +85,12 @@ class LifeCycle {
   /// The process was away for `span`: what went unobserved counts neither towards `for` nor towards `resolve_after`.
   void restarted(const LifePlan& plan, Micros span);
 
+  /// Counts on from a life that was lost.
+  void adopt(std::uint64_t openings, std::uint64_t events) {
+    openings_ = openings;
+    events_ = events;
+  }
+
   void save(Writer& out) const;
   bool load(const LifePlan& plan, Reader& in);
 

@@ -16,6 +16,18 @@ constexpr Micros least_idle = 60LL * 1'000'000;
 /// The event time at which the arrival clock alone makes the watermark pass `time`.
 Micros clock_for(Micros time, Micros late) { return time >= for_ever ? for_ever : time + late + 1; }
 
+bool concerns_people(const Change& change) {
+  switch (change.reason) {
+    case Reason::condition: return change.opens;
+    case Reason::escalated:
+    case Reason::deescalated:
+    case Reason::reactivated:
+    case Reason::resolved: return true;
+    case Reason::condition_clear: return change.to == State::latched;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 Monitor::Monitor(MonitorPlan plan, Output& output)
@@ -234,7 +246,7 @@ void Monitor::heard(Key& key) {
 void Monitor::silent(Key& key, Micros at) {
   Instance& instance = key.rules[index_of(*silence_)];
   Micros deadline = key.heard + silence_->silent_after;
-  if (key.missed || at < deadline) return;
+  if (key.missed || key.heard == never_yet || at < deadline) return;
   bool known = instance.alert && instance.alert->life.condition() > 0;
   Cause cause;
   cause.value = static_cast<double>(silence_->silent_after) / 1e6;
@@ -367,6 +379,12 @@ void Monitor::changed(const Change& change) {
   const auto [key, rule, instance, cause] = current_;
   touch(*key);
   output_.change(*rule, key->name, change, *cause, now_);
+  if (concerns_people(change)) {
+    instance->alert->told_of = change;
+    instance->alert->told_of.by = {};
+    instance->alert->value = cause->value;
+    instance->alert->figures.assign(cause->figures.begin(), cause->figures.end());
+  }
   if (rule->notify.group)
     groups_[index_of(*rule)].changed(rule->notify, key->name, instance->alert->life, change, now_);
   else
@@ -374,8 +392,10 @@ void Monitor::changed(const Change& change) {
 }
 
 void Monitor::notified(const Notice& notice) {
-  touch(*current_.key);
-  output_.notice(*current_.rule, current_.key->name, notice, now_);
+  const auto [key, rule, instance, cause] = current_;
+  touch(*key);
+  const Alert& about = *instance->alert;
+  output_.notice(*rule, key->name, notice, about.told_of, Cause{about.value, nullptr, about.figures}, now_);
 }
 
 Micros Monitor::quiet_until(const RulePlan& rule, std::string_view key) const {
@@ -450,7 +470,7 @@ Micros Monitor::clock_deadline(const Key& key) const {
   if (first <= now_) first = now_ + idle_limit_;
   for (const RulePlan& rule : plan_.rules) {
     const Instance& instance = key.rules[index_of(rule)];
-    if (&rule == silence_ && !key.missed) {
+    if (&rule == silence_ && !key.missed && key.heard != never_yet) {
       bool known = instance.alert && instance.alert->life.condition() > 0;
       first = std::min(first, key.heard + rule.silent_after + (known ? given_up_after : 0));
     }

@@ -74,10 +74,20 @@ class Monitor {
   bool load(std::string_view key, std::string_view bytes);
   bool load_common(std::string_view bytes);
 
+  /// The counts of an alert that is not loaded, so that its next incident gets a number of its own.
+  void adopt(std::string_view rule, std::string_view key, std::uint64_t openings, std::uint64_t events);
+
+  /// After the end of a stream: another one may begin at any event time. Alerts stay as they are.
+  void forget_streams();
+
   /// After loading: the process was lost at `down` (if 0: where the common part was saved) and runs again at `up`.
   void restarted(Micros down, Micros up, bool windows_kept);
 
   /// The life of one alert, or null if it has none yet.
+  bool open(std::string_view rule, std::string_view key) const {
+    const LifeCycle* found = life(rule, key);
+    return found && found->open();
+  }
   const LifeCycle* life(std::string_view rule, std::string_view key) const;
   const Teller* teller(std::string_view rule, std::string_view key) const;
   const MonitorPlan& plan() const { return plan_; }

@@ -12,6 +12,37 @@ constexpr std::uint8_t version = 1;
 
 }  // namespace
 
+void Monitor::Alert::save(Writer& out) const {
+  life.save(out);
+  teller.save(out);
+  out.put(told_of.from);
+  out.put(told_of.to);
+  out.put(told_of.level);
+  out.put(told_of.reason);
+  out.put(told_of.at);
+  out.put(value);
+  out.put(static_cast<std::uint32_t>(figures.size()));
+  out.raw(figures.data(), figures.size() * sizeof(double));
+}
+
+bool Monitor::Alert::load(const LifePlan& plan, Reader& in) {
+  if (!life.load(plan, in) || !teller.load(in)) return false;
+  told_of.from = in.get<State>();
+  told_of.to = in.get<State>();
+  told_of.level = in.get<int>();
+  told_of.reason = in.get<Reason>();
+  told_of.at = in.get<Micros>();
+  value = in.get<double>();
+  auto count = in.get<std::uint32_t>();
+  std::string_view raw = in.bytes(std::size_t{count} * sizeof(double));
+  if (!in.good() || told_of.level < 0 || told_of.level > static_cast<int>(plan.levels.size()) || told_of.to > State::latched ||
+      told_of.from > State::latched)
+    return false;
+  figures.resize(count);
+  raw.copy(reinterpret_cast<char*>(figures.data()), raw.size());
+  return true;
+}
+
 std::vector<std::string> Monitor::take_changed() {
   std::vector<std::string> names;
   names.reserve(changed_.size());
@@ -54,10 +85,7 @@ std::string Monitor::save(std::string_view name) const {
     inner.put(instance.last_value);
     inner.put(instance.last_time);
     inner.put(instance.alert != nullptr);
-    if (instance.alert) {
-      instance.alert->life.save(inner);
-      instance.alert->teller.save(inner);
-    }
+    if (instance.alert) instance.alert->save(inner);
     out.put(rule.name);
     out.put(rule.meaning);
     out.put(part);
@@ -106,8 +134,7 @@ bool Monitor::load_rules(Key& key, Reader& in) {
     instance.last_value = part.get<double>();
     instance.last_time = part.get<Micros>();
     if (part.get<std::uint8_t>() == 0) continue;
-    Alert& loaded = alert(instance);
-    if (!loaded.life.load(rule->life, part) || !loaded.teller.load(part)) return false;
+    if (!alert(instance).load(rule->life, part)) return false;
   }
   return in.good();
 }
@@ -143,6 +170,25 @@ bool Monitor::load_common(std::string_view bytes) {
     if (rule && rule->notify.group && !groups_[index_of(*rule)].load(part)) return false;
   }
   return in.good();
+}
+
+void Monitor::adopt(std::string_view rule_name, std::string_view name, std::uint64_t openings, std::uint64_t events) {
+  const RulePlan* rule = rule_named(rule_name);
+  Key* key = find(name);
+  if (!rule || (!key && names_.size() >= plan_.max_keys)) return;
+  if (!key) key = create(name);
+  Instance& instance = key->rules[index_of(*rule)];
+  if (!instance.alert) alert(instance).life.adopt(openings, events);
+}
+
+void Monitor::forget_streams() {
+  common_ = {};
+  for (auto& [name, key] : names_) {
+    key->watermark = {};
+    key->waiting.reset();
+    for (const RulePlan& rule : plan_.rules) key->rules[index_of(rule)].window = {};
+    touch(*key);
+  }
 }
 
 void Monitor::restarted(Micros down, Micros up, bool windows_kept) {

@@ -40,7 +40,9 @@ class Output {
 
   virtual void window(const RulePlan&, std::string_view key, const WindowRow&) = 0;
   virtual void change(const RulePlan&, std::string_view key, const Change&, const Cause&, Micros now) = 0;
-  virtual void notice(const RulePlan&, std::string_view key, const Notice&, Micros now) = 0;
+
+  /// People are to be told; `last` and `cause` are of the latest change that concerns them.
+  virtual void notice(const RulePlan&, std::string_view key, const Notice&, const Change& last, const Cause& cause, Micros now) = 0;
   virtual void notice(const RulePlan&, const GroupNotice&, Micros now) = 0;
 };
 

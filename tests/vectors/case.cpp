@@ -227,7 +227,7 @@ class Recorder final : public Output {
                                    {"incident", incident(rule, key, c.opening)}});
   }
 
-  void notice(const RulePlan& rule, std::string_view key, const Notice& n, Micros now) override {
+  void notice(const RulePlan& rule, std::string_view key, const Notice& n, const Change&, const Cause&, Micros now) override {
     Json row{{"at_ms", millis(now)},
              {"type", name_of(n.type)},
              {"key", key},

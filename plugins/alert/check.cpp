@@ -1,0 +1,202 @@
+#include "plugins/alert/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "plugins/alert/compile.h"
+
+namespace millrace::alert {
+
+namespace {
+
+using Node = config::Node;
+
+bool is_number(const Node& node) {
+  double number = 0;
+  return node.is_scalar() && config::detail::read_number(node, number);
+}
+
+std::vector<double> operands(const Test& test) {
+  bool two = test.kind == Test::Kind::outside || test.kind == Test::Kind::inside;
+  return two ? std::vector{test.low, test.high} : std::vector{test.low};
+}
+
+/// The values at which any of the tests may change its mind, and their neighbours: two tests overlap if they do at one of these.
+std::vector<double> telling_values(std::initializer_list<const Test*> tests) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  std::vector<double> values;
+  for (const Test* test : tests)
+    for (double operand : operands(*test))
+      values.insert(values.end(), {operand, std::nextafter(operand, infinity), std::nextafter(operand, -infinity)});
+  return values;
+}
+
+void check_clear(const Test& when, const std::optional<ClearOptions>& clear, const std::function<void(std::string)>& wrong) {
+  if (!clear || !clear->test()) return;
+  if (auto both = overlap(when, *clear->test()))
+    wrong(fmt::format("clear overlaps the condition: at about {:g} both hold, and the alert would end and fire at once", *both));
+}
+
+void check_levels(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
+  for (std::size_t i = 0; i < rule.levels.size(); ++i) {
+    auto test = rule.levels[i].second.test();
+    if (rule.levels[i].first == "ok") report.wrong("levels", "a level cannot be called ok");
+    for (std::size_t j = i + 1; test && j < rule.levels.size(); ++j) {
+      auto higher = rule.levels[j].second.test();
+      if (!higher) continue;
+      std::vector<double> values = telling_values({&*test, &*higher});
+      bool reachable = std::any_of(values.begin(), values.end(), [&](double v) { return test->holds(v) && !higher->holds(v); });
+      if (!reachable)
+        report.wrong("levels", fmt::format("level '{}' is never reached: wherever it holds, the higher level '{}' does; list levels low to high",
+                                           rule.levels[i].first, rule.levels[j].first));
+    }
+  }
+}
+
+void check_condition(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
+  if (std::string wrong = rule.problem(); !wrong.empty()) report.wrong("", wrong);
+  bool own = rule.given() > 0 || rule.changed;
+  if (own && !rule.levels.empty()) report.wrong("levels", "a rule has either a condition of its own or levels with conditions");
+  if (rule.changed && rule.given() > 0) report.wrong("changed", "changed and another condition exclude each other");
+  bool bare = !rule.watch.value.empty();
+  if (rule.changed && !bare) report.wrong("changed", "changed needs `watch: {value: FIELD}`");
+  if (rule.given() == 1 && !rule.test() && !bare)
+    report.wrong(rule.equals.kind == Node::Kind::null ? "differs" : "equals", "a text, true or false needs `watch: {value: FIELD}`; other watches give numbers");
+  if (rule.clear && (rule.changed || !rule.test())) report.wrong("clear", "clear belongs to a condition on numbers; a level has a clear of its own");
+  if (auto test = rule.test(); test && rule.clear) check_clear(*test, rule.clear, [&](std::string what) { report.wrong("clear", std::move(what)); });
+  if (rule.has_condition()) return;
+  for (const char* name : {"clear", "for", "for_mode", "max_gap", "resolve_after", "severity", "latch", "repeat", "flap", "group"})
+    if (report.given(name)) report.wrong(name, fmt::format("{} needs a condition, such as above: 10", name));
+  if (!rule.watch.windowed()) report.wrong("", "without a condition a rule emits its windows, and this watch makes none: add a condition, or `every`");
+}
+
+void check_telling(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
+  if (!rule.levels.empty() && !rule.severity.empty()) report.wrong("severity", "the levels are the severities here");
+  if (rule.repeat > Duration::zero() && rule.severity.empty() && rule.levels.empty())
+    report.wrong("repeat", "repeat needs a severity: people who are told again want to know how grave it is");
+  if (rule.group && rule.flap) report.wrong("flap", "a group has no flapping");
+}
+
+std::size_t stretches(const WatchOptions& w) {
+  return static_cast<std::size_t>(w.within.has_value()) + w.sliding.has_value() + w.snapshot + w.session.has_value() + w.records.has_value();
+}
+
+void check_every(const WatchOptions& w, config::CheckReport<WatchOptions>& report) {
+  if (w.every.kind != Node::Kind::null) {
+    if (w.records) {
+      std::int64_t every = 0;
+      if (!config::detail::read_integer(w.every, every) || every < 1) report.wrong("every", "with records, every is a number of records");
+    } else if (w.within) {
+      auto every = config::parse_duration(w.every.text);
+      if (!every || *every < 1ms) report.wrong("every", "with within, every is " + (every ? std::string("at least 1ms") : every.error().what));
+    } else {
+      report.wrong("every", "every goes with within or records");
+    }
+  }
+  if (w.offset.empty()) return;
+  if (!parse_offset(w.offset)) report.wrong("offset", "offset is a duration with its unit, such as 6h or -1ms");
+  if (!w.within || w.every.kind == Node::Kind::null) report.wrong("offset", "offset goes with within and every");
+}
+
+void check_fence(const WatchOptions& w, config::CheckReport<WatchOptions>& report) {
+  bool fence = !w.fence.path.empty();
+  if (w.distance_outside.empty()) {
+    if (fence || w.circle) report.wrong(fence ? "fence" : "circle", "a fence goes with distance_outside");
+    return;
+  }
+  if (w.distance_outside.size() != 2) report.wrong("distance_outside", "two fields are needed: [latitude, longitude]");
+  if (fence == w.circle.has_value()) report.wrong("distance_outside", "give one fence: a GeoJSON file, or a circle");
+  if (!fence) return;
+  if (auto corners = read_geojson(w.fence.text); !corners) report.wrong("fence", w.fence.path.string() + ": " + corners.error().what);
+}
+
+}  // namespace
+
+std::optional<double> overlap(const Test& a, const Test& b) {
+  for (double value : telling_values({&a, &b}))
+    if (a.holds(value) && b.holds(value)) return value;
+  return std::nullopt;
+}
+
+std::size_t ConditionOptions::given() const {
+  auto there = [](const Node& node) { return node.kind != Node::Kind::null; };
+  return static_cast<std::size_t>(above.has_value()) + at_least.has_value() + below.has_value() + at_most.has_value() + !outside.empty() +
+         !inside.empty() + there(equals) + there(differs);
+}
+
+std::optional<Test> ConditionOptions::test() const {
+  using Kind = Test::Kind;
+  if (given() != 1) return std::nullopt;
+  if (above) return Test{Kind::above, *above};
+  if (at_least) return Test{Kind::at_least, *at_least};
+  if (below) return Test{Kind::below, *below};
+  if (at_most) return Test{Kind::at_most, *at_most};
+  if (outside.size() == 2) return Test{Kind::outside, outside[0], outside[1]};
+  if (inside.size() == 2) return Test{Kind::inside, inside[0], inside[1]};
+  double number = 0;
+  if (is_number(equals) && config::detail::read_number(equals, number)) return Test{Kind::equals, number};
+  if (is_number(differs) && config::detail::read_number(differs, number)) return Test{Kind::differs, number};
+  return std::nullopt;
+}
+
+std::string ConditionOptions::problem() const {
+  if (given() > 1) return "one condition is enough: above, at_least, below, at_most, outside, inside, equals and differs exclude each other";
+  for (const auto* bounds : {&outside, &inside})
+    if (!bounds->empty() && (bounds->size() != 2 || (*bounds)[0] > (*bounds)[1])) return "outside and inside take [low, high], the lower first";
+  for (const Node* node : {&equals, &differs})
+    if (node->is_list() || node->is_map()) return "equals and differs take one value";
+  return {};
+}
+
+void check_level(const LevelOptions& level, config::CheckReport<LevelOptions>& report) {
+  if (std::string wrong = level.problem(); !wrong.empty()) return report.wrong("", wrong);
+  auto test = level.test();
+  if (!test) return report.wrong("", "a level needs a condition on numbers, such as above: 26");
+  check_clear(*test, level.clear, [&](std::string what) { report.wrong("clear", std::move(what)); });
+}
+
+void check_watch(const WatchOptions& w, config::CheckReport<WatchOptions>& report) {
+  std::size_t sorts = !w.value.empty() + !w.ewma.empty() + !w.zscore.empty() + !w.distance_outside.empty();
+  std::size_t aggregates = 0;
+  for (const std::string& name : aggregate_names())
+    if (report.given(name)) ++aggregates;
+  if (auto named = w.aggregate(); named && aggregates == 0) aggregates = 1;
+  if (sorts + aggregates != 1) return report.wrong("", "one thing is watched: AGGREGATE: FIELD, value, ewma, zscore or distance_outside");
+  if (auto parsed = aggregates_of(w); !parsed) report.wrong("also", parsed.error().what);
+  if (!w.also.empty() && aggregates == 0) report.wrong("also", "also goes with an aggregate");
+  std::size_t wanted = aggregates == 1 || !w.zscore.empty() ? 1 : 0;
+  if (stretches(w) != wanted || (!w.zscore.empty() && !w.within))
+    report.wrong("", wanted == 0 ? "a bare value, ewma or distance_outside looks at each record: no window belongs here"
+                                 : (w.zscore.empty() ? "an aggregate needs one of within, sliding, snapshot, session and records" : "zscore needs within"));
+  if (!w.zscore.empty() && w.windowed()) report.wrong("every", "zscore looks at each record");
+  if (w.ewma.empty() != !w.tau.has_value()) report.wrong("tau", "ewma and tau go together");
+  check_every(w, report);
+  check_fence(w, report);
+}
+
+void check_rule(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
+  check_condition(rule, report);
+  check_levels(rule, report);
+  check_telling(rule, report);
+  auto aggregates = aggregates_of(rule.watch);
+  if (!aggregates) return;
+  if (auto message = message_of(rule.message, *aggregates); !message) report.wrong("message", message.error().what);
+}
+
+void check_no_data(const NoDataOptions& no_data, config::CheckReport<NoDataOptions>& report) {
+  if (auto message = message_of(no_data.message, {}); !message) report.wrong("message", message.error().what);
+  if (no_data.repeat > Duration::zero() && no_data.severity.empty()) report.wrong("repeat", "repeat needs a severity");
+}
+
+void check_stage(const Options& options, config::CheckReport<Options>& report) {
+  if (options.rules.empty() && !options.no_data) report.wrong("", "no rules: add `rules`, or `no_data`");
+  for (const auto& [name, rule] : options.rules)
+    if (name == "no_data" && options.no_data) report.wrong("rules", "no_data is the name of the rule that watches for silence");
+  if (options.time.by_arrival && !options.time.field.empty()) report.wrong("time", "mode: arrival does not look at a time field");
+}
+
+}  // namespace millrace::alert

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plugins/alert/message.h"
+#include "plugins/alert/options.h"
+
+namespace millrace::alert {
+
+/// A number that rules need of each record.
+struct Input {
+  enum class Reading {
+    number,  ///< the field, if it is a number
+    same,    ///< 1 if it equals `wanted`, else 0
+    token,   ///< a number that stands for the value, whatever its type
+  };
+  std::string field;
+  Reading reading = Reading::number;
+  config::Node wanted;
+};
+
+/// What a rule says to people, beside its plan.
+struct RuleText {
+  Message message;
+  config::Map<std::string> labels;
+};
+
+/// Everything that the options mean.
+struct Compiled {
+  MonitorPlan plan;
+  std::vector<Input> inputs;
+  std::vector<RuleText> texts;  ///< by rule, as in the plan
+  std::vector<std::string> expected;
+};
+
+/// For options that passed their checks.
+Compiled compile(const Options& options);
+
+/// The corners of the first polygon in a GeoJSON text.
+Result<std::vector<Position>> read_geojson(const std::string& text);
+
+/// The aggregates of a watch, the one that conditions look at first; an error names one that does not exist.
+Result<std::vector<Aggregate>> aggregates_of(const WatchOptions& watch);
+
+/// The text of a rule as a message; `{...}` may name what the rule knows.
+Result<Message> message_of(const std::string& text, const std::vector<Aggregate>& aggregates);
+
+}  // namespace millrace::alert

@@ -1,0 +1,325 @@
+#include "plugins/alert/journal.h"
+
+#include <fmt/format.h>
+
+#include "runner/stage/json.h"
+
+namespace millrace::alert {
+
+namespace {
+
+constexpr auto patience = 50ms;
+
+std::int64_t whole_millis(Micros micros) { return floor_div(micros, 1000); }
+
+std::optional<std::int64_t> present(Micros micros) {
+  if (micros == never_yet) return std::nullopt;
+  return whole_millis(micros);
+}
+
+}  // namespace
+
+/// What one commit carries, until it is answered.
+struct Journal::Flight {
+  store::Commit commit;
+  Batch out;
+  std::vector<std::string> told;
+  Ack ack;
+};
+
+/// Where the store's thread leaves its answer.
+class Journal::Answers {
+ public:
+  void put(Result<void> answer) {
+    std::lock_guard lock(mutex_);
+    answer_ = std::move(answer);
+  }
+  std::optional<Result<void>> take() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(answer_, std::nullopt);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::optional<Result<void>> answer_;
+};
+
+Journal::Journal(Context context, const Telling& telling)
+    : context_(std::move(context)),
+      telling_(telling),
+      answers_(std::make_shared<Answers>()),
+      late_(context_.dropped("late")),
+      early_(context_.dropped("early")),
+      out_of_order_(context_.dropped("out_of_order")),
+      too_many_keys_(context_.dropped("too_many_keys")),
+      waiting_room_full_(context_.dropped("reorder_buffer_full")) {}
+
+Journal::~Journal() = default;
+
+void Journal::connect(store::Store& store) { store_ = &store; }
+
+Batch Journal::take_ready() {
+  Batch batch = std::exchange(ready_, Batch{});
+  if (ready_told_.empty()) return batch;
+  // Whoever tells people settles the row in the transaction that takes it over; this is for those who do not.
+  auto settle = [store = store_, pipeline = telling_.pipeline(), stage = telling_.stage(), ids = std::exchange(ready_told_, {}),
+                 now = to_whole_millis(context_.now())](Settlement settlement) {
+    if (settlement == Settlement::refused) return;
+    store::Commit commit;
+    commit.pipeline = pipeline;
+    commit.stage = stage;
+    commit.settled_notifications = ids;
+    commit.wall_ms = now;
+    store->commit(std::move(commit), [](const Result<void>&) {});
+  };
+  batch.ack = Ack(std::move(settle));
+  return batch;
+}
+
+void Journal::commit(bool everything) {
+  everything_ = everything_ || everything;
+  collect();
+  while (!in_flight_ && waiting() && !retry_) {
+    submit();
+    collect();
+  }
+}
+
+void Journal::submit() {
+  bool needs_commit = everything_ || !gathering_.empty() || !concerned_.empty();
+  auto flight = std::make_unique<Flight>();
+  flight->out = std::exchange(out_, Batch{});
+  flight->told = std::exchange(told_, {});
+  if (!needs_commit) {
+    ready_.splice(std::move(flight->out));
+    return;
+  }
+  if (everything_) flight->ack = std::exchange(held_, Ack{});
+  flight->commit = std::exchange(gathering_, {});
+  fill_states(flight->commit);
+  in_flight_ = std::move(flight);
+  auto answer = [answers = answers_, waker = context_.waker()](Result<void> result) {
+    answers->put(std::move(result));
+    waker.wake();
+  };
+  store_->commit(in_flight_->commit, answer);
+}
+
+void Journal::fill_states(store::Commit& commit) {
+  commit.pipeline = telling_.pipeline();
+  commit.stage = telling_.stage();
+  commit.wall_ms = to_whole_millis(context_.now());
+  bool whole = everything_ || monitor_->plan().time.scope == Scope::source;
+  std::set<std::string> keys;
+  for (const auto& [rule, key] : std::exchange(concerned_, {})) {
+    commit.states.push_back(state_of(*rule, key));
+    keys.insert(key);
+  }
+  if (whole)
+    for (std::string& key : monitor_->take_changed()) keys.insert(std::move(key));
+  for (const std::string& key : keys) commit.snapshots.push_back({std::string(key_snapshot) + key, monitor_->save(key)});
+  commit.snapshots.push_back({std::string(common_snapshot), monitor_->save_common()});
+  everything_ = false;
+}
+
+void Journal::collect() {
+  if (!in_flight_) return;
+  if (retry_ && context_.now() >= *retry_) {
+    retry_.reset();
+    auto answer = [answers = answers_, waker = context_.waker()](Result<void> result) {
+      answers->put(std::move(result));
+      waker.wake();
+    };
+    store_->commit(in_flight_->commit, answer);
+  }
+  auto answer = answers_->take();
+  if (!answer) return;
+  if (*answer) {
+    ready_.splice(std::move(in_flight_->out));
+    ready_told_.insert(ready_told_.end(), in_flight_->told.begin(), in_flight_->told.end());
+    in_flight_->ack.settle();
+    in_flight_.reset();
+    return;
+  }
+  if (answer->error().kind != ErrorKind::overloaded) context_.log(LogLevel::error, "history: " + answer->error().what);
+  retry_ = context_.now() + patience;
+}
+
+store::State Journal::state_of(const RulePlan& rule, const std::string& key) const {
+  store::State s;
+  s.pipeline = telling_.pipeline();
+  s.stage = telling_.stage();
+  s.rule = rule.name;
+  s.key = key;
+  s.rule_hash = fmt::format("{:016x}", rule.meaning);
+  const LifeCycle* life = monitor_->life(rule.name, key);
+  if (!life) return s;
+  s.state = name_of(life->state());
+  s.level = telling_.level_name(rule, life->condition());
+  s.since_json = "[";
+  for (Micros since : life->since()) s.since_json += fmt::format("{}{}", s.since_json.size() > 1 ? "," : "", since == never_yet ? "null" : std::to_string(whole_millis(since)));
+  s.since_json += "]";
+  if (life->open()) s.incident_id = telling_.incident(rule, key, life->openings());
+  s.opening = life->openings();
+  s.events = life->events();
+  s.lower_since_ms = present(life->lower_since());
+  s.last_eval_ms = present(life->last_evaluation());
+  if (life->acknowledged()) s.acked_by = life->acknowledged_by();
+  const Teller* teller = monitor_->teller(rule.name, key);
+  s.last_notified_ms = present(teller->last_told());
+  s.owed = teller->owed();
+  return s;
+}
+
+void Journal::end_lost(const store::State& state, bool removed) {
+  store::Event e;
+  e.incident_id = state.incident_id;
+  e.ordinal = state.events + 1;
+  e.pipeline = state.pipeline;
+  e.stage = state.stage;
+  e.rule = state.rule;
+  e.rule_hash = state.rule_hash;
+  e.key = state.key;
+  e.from_state = state.state;
+  e.to_state = "OK";
+  e.level_from = state.level;
+  e.level_to = "ok";
+  e.reason = removed ? "rule_removed" : "rule_changed";
+  e.event_ms = e.wall_ms = to_whole_millis(context_.now());
+  e.message = fmt::format("{}: {} ended, because the rule was {}", state.key, state.rule, removed ? "removed" : "changed");
+  Arena& arena = out_.arena();
+  Record& record = out_.append();
+  record.kind = kind::alert;
+  record.time = record.arrival = context_.now();
+  auto push = [&](std::string_view name, const std::string& text) { record.fields.push(arena, name, Value::string(arena.copy(text))); };
+  push("incident", e.incident_id);
+  push("rule", e.rule);
+  push("key", e.key);
+  push("from", e.from_state);
+  push("to", e.to_state);
+  push("level", e.level_from);
+  record.fields.push(arena, "time", Value::integer(e.event_ms));
+  push("message", e.message);
+  push("reason", e.reason);
+  gathering_.events.push_back(std::move(e));
+  store::State after = state;
+  after.state = "OK";
+  after.level = "ok";
+  after.incident_id.clear();
+  after.since_json.clear();
+  after.acked_by.clear();
+  after.owed.clear();
+  ++after.events;
+  gathering_.states.push_back(std::move(after));
+}
+
+void Journal::repeat(const std::vector<store::Notification>& unsettled) {
+  JsonDecoder decoder;
+  for (const store::Notification& n : unsettled) {
+    Batch decoded;
+    if (auto count = decoder.decode(n.body, decoded); !count || *count != 1) {
+      context_.log(LogLevel::error, fmt::format("notification {} cannot be read and is not sent again", n.id));
+      continue;
+    }
+    Record& record = decoded.records.front();
+    Arena& arena = decoded.arena();
+    record.kind = kind::notification;
+    record.time = from_millis(n.created_ms);
+    if (const Value* time = record.fields.find("time"))
+      if (auto millis = time->number()) record.time = Time{Duration{static_cast<std::int64_t>(*millis * 1000)}};
+    record.arrival = context_.now();
+    record.device = arena.copy(n.key);
+    record.meta.push(arena, "link", Value::string(arena.copy(n.link)));
+    ready_.splice(std::move(decoded));
+    ready_told_.push_back(n.id);
+  }
+}
+
+void Journal::dropped(Why why) { (why == Why::late ? late_ : why == Why::early ? early_ : out_of_order_).add(); }
+
+void Journal::refused(std::string_view key, Refusal refusal) {
+  (refusal == Refusal::too_many_keys ? too_many_keys_ : waiting_room_full_).add();
+  if (std::exchange(warned_, true)) return;
+  if (refusal == Refusal::too_many_keys)
+    context_.log(LogLevel::warning, fmt::format("'{}' and further keys are refused: max_keys is {}", key, monitor_->plan().max_keys));
+  else
+    context_.log(LogLevel::warning, fmt::format("'{}' has more than max_samples records that wait to be put in order; they are dropped", key));
+}
+
+void Journal::forgotten(std::string_view key) { gathering_.snapshots.push_back({std::string(key_snapshot) + std::string(key), std::nullopt}); }
+
+void Journal::window(const RulePlan& rule, std::string_view key, const WindowRow& row) { telling_.append_window(out_, rule, key, row); }
+
+void Journal::change(const RulePlan& rule, std::string_view key, const Change& change, const Cause& cause, Micros now) {
+  bool before_opening = (change.to == State::pending || change.from == State::pending) && !change.opens;
+  if (before_opening && change.reason != Reason::ack_ignored) return;
+  Telling::Happening happening{rule, key, change, cause, now};
+  store::Event event = telling_.event(happening);
+  if (change.opening == 0) event.incident_id = telling_.incident(rule, key, monitor_->life(rule.name, key)->openings() + 1);
+  gathering_.events.push_back(std::move(event));
+  concerned_.emplace(&rule, std::string(key));
+  if (change.reason != Reason::ack_ignored) telling_.append_alert(out_, happening);
+}
+
+void Journal::notice(const RulePlan& rule, std::string_view key, const Notice& notice, const Change& last, const Cause& cause, Micros now) {
+  concerned_.emplace(&rule, std::string(key));
+  Change about = last;
+  about.level = notice.level;
+  Telling::Notification n;
+  n.incident = telling_.incident(rule, key, notice.opening);
+  n.id = fmt::format("{}/{}", n.incident, notice.number);
+  n.rule = rule.name;
+  n.key = key;
+  n.level = telling_.level_name(rule, notice.level);
+  n.type = name_of(notice.type);
+  n.message = telling_.message({rule, key, about, cause, now});
+  n.from = last.from;
+  n.to = last.to;
+  n.value = cause.value;
+  n.quiet = notice.quiet;
+  n.time = last.at;
+  n.now = now;
+  n.labels = &telling_.text_of(rule).labels;
+  address(n, notice.event);
+}
+
+void Journal::notice(const RulePlan& rule, const GroupNotice& notice, Micros now) {
+  Telling::Notification n;
+  n.incident = telling_.incident(rule, "", notice.number);
+  n.id = n.incident;
+  n.rule = rule.name;
+  n.type = name_of(notice.type);
+  n.firing = notice.firing;
+  n.resolved = notice.resolved;
+  n.to = notice.firing.empty() ? State::ok : State::firing;
+  n.from = notice.firing.empty() ? State::firing : State::ok;
+  n.message = fmt::format("{}: {} firing, {} resolved", rule.name, notice.firing.size(), notice.resolved.size());
+  n.time = n.now = now;
+  n.labels = &telling_.text_of(rule).labels;
+  address(n, 0);
+}
+
+void Journal::address(const Telling::Notification& notification, std::uint64_t event) {
+  for (const std::string& link : context_.notified()) {
+    Telling::Notification n = notification;
+    n.id += "@" + link;
+    std::size_t place = out_.size();
+    telling_.append_notification(out_, n, link);
+    store::Notification row;
+    row.id = n.id;
+    row.link = link;
+    row.incident_id = n.incident;
+    row.event_ordinal = event;
+    row.rule = n.rule;
+    row.key = n.key;
+    row.level = n.level;
+    row.type = n.type;
+    row.quiet = n.quiet;
+    row.created_ms = whole_millis(n.now);
+    append_json(row.body, out_.records[place].fields.view());
+    gathering_.notifications.push_back(std::move(row));
+    told_.push_back(n.id);
+  }
+}
+
+}  // namespace millrace::alert

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plugins/alert/monitor.h"
+#include "plugins/alert/telling.h"
+#include "runner/stage/context.h"
+#include "runner/store/store.h"
+
+namespace millrace::alert {
+
+/// Brings what a Monitor finds out to the history first, and only then hands it on.
+///
+/// One commit is on its way at a time; what happens meanwhile gathers for the next. A commit carries the events and
+/// notifications, and for each key that they concern the alert's state and everything that the Monitor keeps of it, as they
+/// stand when the commit is handed over. So what is on disk is, for each key, one moment between two records: after a crash a
+/// key goes on from there, its source's records up to that moment are passed over, and an event that was committed is never
+/// found a second time. Inputs are settled by a commit of all keys that changed since the last such.
+class Journal final : public Output {
+ public:
+  Journal(Context context, const Telling& telling);
+  ~Journal() override;
+
+  void attach(Monitor& monitor) { monitor_ = &monitor; }
+  void connect(store::Store& store);
+
+  /// What may be emitted now: committed, or needing no commit.
+  Batch take_ready();
+
+  /// Keeps the Ack until a snapshot with everything that came before it is committed.
+  void hold(Ack ack) { held_.join(std::move(ack)); }
+
+  /// Works off answers of the store and hands over what has gathered. With `everything`, all keys that changed go along.
+  void commit(bool everything);
+
+  /// Whether the store has answered all, and everything was handed over.
+  bool idle() const { return !in_flight_ && !waiting() && ready_.empty(); }
+  bool holds() const { return !held_.empty(); }
+
+  /// Events and notifications that no commit has taken yet.
+  std::size_t backlog() const { return gathering_.events.size() + gathering_.notifications.size(); }
+
+  /// When a commit that the store refused is to be offered again.
+  std::optional<Time> retry() const { return retry_; }
+
+  /// An alert whose rule is gone or means something else now ends, without a word to people.
+  void end_lost(const store::State& state, bool removed);
+
+  /// Notifications that were committed but not settled before this start: they are emitted again.
+  void repeat(const std::vector<store::Notification>& unsettled);
+
+  void dropped(Why why) override;
+  void refused(std::string_view key, Refusal refusal) override;
+  void forgotten(std::string_view key) override;
+  void window(const RulePlan& rule, std::string_view key, const WindowRow& row) override;
+  void change(const RulePlan& rule, std::string_view key, const Change& change, const Cause& cause, Micros now) override;
+  void notice(const RulePlan& rule, std::string_view key, const Notice& notice, const Change& last, const Cause& cause, Micros now) override;
+  void notice(const RulePlan& rule, const GroupNotice& notice, Micros now) override;
+
+ private:
+  struct Flight;
+  class Answers;
+
+  bool waiting() const { return !gathering_.empty() || !concerned_.empty() || !out_.empty() || everything_; }
+  void submit();
+  void collect();
+  void fill_states(store::Commit& commit);
+  store::State state_of(const RulePlan& rule, const std::string& key) const;
+  void address(const Telling::Notification& notification, std::uint64_t event);
+
+  Context context_;
+  const Telling& telling_;
+  Monitor* monitor_ = nullptr;
+  store::Store* store_ = nullptr;
+  std::shared_ptr<Answers> answers_;
+
+  store::Commit gathering_;
+  Batch out_;                     ///< to be emitted once `gathering_` is committed
+  std::vector<std::string> told_;  ///< notifications in out_
+  std::set<std::pair<const RulePlan*, std::string>> concerned_;
+  bool everything_ = false;
+  Ack held_;
+
+  std::unique_ptr<Flight> in_flight_;
+  std::optional<Time> retry_;
+  Batch ready_;
+  std::vector<std::string> ready_told_;
+
+  Counter& late_;
+  Counter& early_;
+  Counter& out_of_order_;
+  Counter& too_many_keys_;
+  Counter& waiting_room_full_;
+  bool warned_ = false;
+};
+
+/// Name of a key's snapshot, and of what belongs to no key.
+inline constexpr std::string_view key_snapshot = "key/";
+inline constexpr std::string_view common_snapshot = "common";
+
+}  // namespace millrace::alert

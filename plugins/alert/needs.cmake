@@ -1,0 +1,2 @@
+set(NEEDS store)
+set(LIBRARIES nlohmann_json::nlohmann_json)

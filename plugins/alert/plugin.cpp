@@ -1,0 +1,237 @@
+#include "runner/config/plugin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "plugins/alert/journal.h"
+#include "plugins/alert/reading.h"
+
+namespace millrace {
+
+namespace {
+
+using namespace alert;
+
+Micros micros(Time time) { return time.time_since_epoch().count(); }
+Time time_of(Micros micros) { return Time{Duration{micros}}; }
+
+/// Watches records through the rules and raises alerts. The rules themselves are a Monitor; the Journal brings what it finds to
+/// the history before it goes on; this is the stage around the two: it reads records, keeps the clock, holds the inputs' Acks
+/// until what they led to is saved.
+class AlertStage final : public Transform, public AlertDesk {
+ public:
+  using Config = Options;
+
+  AlertStage(Config config, Context context)
+      : options_(std::move(config)),
+        context_(std::move(context)),
+        compiled_(compile(options_)),
+        reading_(compiled_.inputs),
+        event_time_{options_.time.field, options_.time.unit},
+        telling_(compiled_, context_.pipeline(), context_.stage(), options_.key == "device"),
+        without_time_(context_.counter("without_time")),
+        without_key_(context_.counter("without_key")),
+        keys_(context_.counter("alert_keys")) {}
+
+  Result<void> connect() override {
+    if (monitor_) return {};
+    auto* store = context_.service<store::Store>();
+    if (!store) return invalid("alerts need the history, and there is none here");
+    auto snapshots = store->snapshots(context_.pipeline(), context_.stage());
+    if (!snapshots) return snapshots.error();
+    auto states = store->states(context_.pipeline(), context_.stage());
+    if (!states) return states.error();
+    auto unsettled = store->unsettled(context_.pipeline(), context_.stage());
+    if (!unsettled) return unsettled.error();
+    journal_ = std::make_unique<Journal>(context_, telling_);
+    monitor_ = std::make_unique<Monitor>(compiled_.plan, *journal_);
+    telling_.set_rules(monitor_->plan().rules.data());
+    journal_->attach(*monitor_);
+    journal_->connect(*store);
+    load(*snapshots);
+    take_over(*states);
+    journal_->repeat(*unsettled);
+    started_ = context_.now();
+    next_snapshot_ = started_ + snapshot_every;
+    catching_up_ = options_.time.catch_up > Duration::zero() && !options_.time.by_arrival;
+    return {};
+  }
+
+  Result<Batch> process(Batch batch) override {
+    if (journal_->backlog() > largest_backlog)
+      return overloaded(fmt::format("{} alerts wait for the history to take them", journal_->backlog()));
+    for (const Record& record : batch.records) {
+      if (record.kind == kind::alert || record.kind == kind::notification) continue;
+      look_at(record);
+    }
+    journal_->hold(context_.take_ack());
+    records_ += batch.size();
+    bool due = records_ >= snapshot_records || (snapshot_wanted() && context_.now() >= next_snapshot_);
+    return hand_over(due);
+  }
+
+  std::optional<Time> next_tick() const override {
+    if (!monitor_) return std::nullopt;
+    std::optional<Time> next = journal_->retry();
+    auto no_later_than = [&](Time time) { next = next ? std::min(*next, time) : time; };
+    if (snapshot_wanted()) no_later_than(next_snapshot_);
+    if (catching_up_ || !begun_) {
+      no_later_than(catching_up_ ? started_ + options_.time.catch_up : started_);
+      return next;
+    }
+    if (auto deadline = monitor_->deadline()) no_later_than(time_of(*deadline));
+    return next;
+  }
+
+  Result<Batch> tick(Time now) override {
+    if (catching_up_ && now >= started_ + options_.time.catch_up) catching_up_ = false;
+    if (!catching_up_) {
+      begin(micros(now));
+      monitor_->tick(micros(now));
+    }
+    return hand_over(snapshot_wanted() && now >= next_snapshot_);
+  }
+
+  Result<Batch> finish(End end) override {
+    if (end == End::input_over) {
+      begin(micros(context_.now()));
+      monitor_->flush();
+      monitor_->forget_streams();
+    }
+    return hand_over(true);
+  }
+
+  bool idle() const override { return !journal_ || journal_->idle(); }
+
+  Result<void> acknowledge(std::string_view key, std::string_view rule, std::string_view by, Time at) override {
+    std::vector<std::string> all;
+    std::vector<std::string> open;
+    for (const RulePlan& candidate : monitor_->plan().rules) {
+      if (!candidate.has_condition()) continue;
+      all.push_back(candidate.name);
+      if (monitor_->open(candidate.name, key)) open.push_back(candidate.name);
+    }
+    if (!rule.empty() && std::find(all.begin(), all.end(), rule) == all.end())
+      return invalid(fmt::format("there is no rule '{}' that raises alerts{}", rule, config::did_you_mean(rule, all)));
+    if (all.empty()) return invalid("no rule here raises alerts");
+    if (!rule.empty())
+      open = {std::string(rule)};
+    else if (open.empty())
+      open = {all.front()};
+    begin(micros(at));
+    for (const std::string& name : open) monitor_->acknowledge(micros(at), name, key, by);
+    journal_->commit(false);
+    return {};
+  }
+
+ private:
+  static constexpr Duration snapshot_every = 1s;
+  static constexpr std::size_t snapshot_records = 10'000;
+  static constexpr std::size_t largest_backlog = 100'000;
+
+  void load(const std::vector<store::Snapshot>& snapshots) {
+    for (const store::Snapshot& s : snapshots) {
+      bool good = true;
+      if (s.name == common_snapshot)
+        good = monitor_->load_common(*s.data);
+      else if (s.name.starts_with(key_snapshot))
+        good = monitor_->load(std::string_view(s.name).substr(key_snapshot.size()), *s.data);
+      restored_ = restored_ || good;
+      if (!good) context_.log(LogLevel::warning, fmt::format("what was saved of '{}' cannot be used; it starts anew", s.name));
+    }
+  }
+
+  /// Alerts of rules that are gone, or mean something else now, end; the others' counts go on.
+  void take_over(const std::vector<store::State>& states) {
+    for (const store::State& s : states) {
+      const auto& rules = monitor_->plan().rules;
+      bool known = std::any_of(rules.begin(), rules.end(), [&](const RulePlan& r) { return r.name == s.rule && r.has_condition(); });
+      if (known && monitor_->life(s.rule, s.key)) continue;
+      bool open = s.state == "FIRING" || s.state == "RECOVERING" || s.state == "LATCHED";
+      if (open) journal_->end_lost(s, !known);
+      if (known) monitor_->adopt(s.rule, s.key, s.opening, s.events + (open ? 1 : 0));
+    }
+  }
+
+  /// The first moment on the arrival clock. It is the first record's where a source brings what it had kept, so that the time
+  /// away is not taken for silence.
+  void begin(Micros now) {
+    if (std::exchange(begun_, true)) return;
+    if (restored_) monitor_->restarted(0, now, true);
+    monitor_->start(std::min(now, micros(started_)), compiled_.expected);
+  }
+
+  void look_at(const Record& record) {
+    Time now = context_.now();
+    Time arrival = record.arrival == Time{} ? now : record.arrival;
+    Arrival seen;
+    seen.arrival = micros(arrival);
+    seen.time = micros(record.time);
+    if (!event_time_.field.empty()) {
+      auto said = event_time_.read(record);
+      if (!said) without_time_.add();
+      seen.time = said ? micros(*said) : seen.arrival;
+    }
+    if (catching_up_ && time_of(seen.time) >= now - options_.time.late) catching_up_ = false;
+    begin(seen.arrival);
+    seen.key = key_of(record);
+    seen.source = record.source;
+    seen.sequence = record.sequence;
+    reading_.read(record, inputs_);
+    seen.inputs = inputs_;
+    monitor_->record(seen);
+  }
+
+  std::string_view key_of(const Record& record) {
+    if (options_.key == "device") return record.device;
+    const Value* value = record.fields.find(options_.key);
+    if (value && value->type() == Type::string) return value->as_text();
+    if (value && value->type() == Type::integer) return key_text_ = std::to_string(value->as_integer());
+    without_key_.add();
+    return {};
+  }
+
+  bool snapshot_wanted() const { return journal_->holds() || monitor_->has_changed(); }
+
+  Batch hand_over(bool everything) {
+    if (everything) {
+      records_ = 0;
+      next_snapshot_ = context_.now() + snapshot_every;
+    }
+    journal_->commit(everything);
+    keys_.set(monitor_->keys());
+    return journal_->take_ready();
+  }
+
+  const Options options_;
+  Context context_;
+  const Compiled compiled_;
+  const Reading reading_;
+  const config::EventTime event_time_;
+  Telling telling_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Monitor> monitor_;
+
+  Time started_{};
+  Time next_snapshot_{};
+  bool catching_up_ = false;
+  bool begun_ = false;
+  bool restored_ = false;
+  std::size_t records_ = 0;
+  std::vector<double> inputs_;
+  std::string key_text_;
+
+  Counter& without_time_;
+  Counter& without_key_;
+  Counter& keys_;
+};
+
+}  // namespace
+
+Plugin alert_plugin() {
+  return config::define_plugin<AlertStage>("alert", "Watches records through rules over time and raises alerts.");
+}
+
+}  // namespace millrace

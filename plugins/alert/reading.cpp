@@ -1,0 +1,45 @@
+#include "plugins/alert/reading.h"
+
+#include <functional>
+
+namespace millrace::alert {
+
+Reading::Reading(const std::vector<Input>& inputs) {
+  for (const Input& input : inputs) {
+    Wanted wanted{input.field, input.reading, {}};
+    bool truth = false;
+    double number = 0;
+    if (input.reading != Input::Reading::same)
+      wanted.same_as = std::monostate{};
+    else if (config::detail::read_bool(input.wanted, truth))
+      wanted.same_as = truth;
+    else if (config::detail::read_number(input.wanted, number))
+      wanted.same_as = number;
+    else
+      wanted.same_as = input.wanted.text;
+    wanted_.push_back(std::move(wanted));
+  }
+}
+
+void Reading::read(const Record& record, std::vector<double>& to) const {
+  to.assign(wanted_.size(), null_value);
+  for (std::size_t i = 0; i < wanted_.size(); ++i)
+    if (const Value* value = record.fields.find(wanted_[i].field)) to[i] = read(wanted_[i], *value);
+}
+
+double Reading::read(const Wanted& wanted, const Value& value) {
+  if (value.is_null()) return null_value;
+  if (wanted.reading == Input::Reading::number) return value.number().value_or(null_value);
+  if (wanted.reading == Input::Reading::same) {
+    if (const bool* truth = std::get_if<bool>(&wanted.same_as)) return value.type() == Type::boolean && value.as_boolean() == *truth;
+    if (const double* number = std::get_if<double>(&wanted.same_as)) return value.number() == *number;
+    return value.type() == Type::string && value.as_text() == std::get<std::string>(wanted.same_as);
+  }
+  if (auto number = value.number()) return *number;
+  if (value.type() == Type::boolean) return value.as_boolean() ? 1 : 0;
+  if (value.type() != Type::string) return null_value;
+  // Far from the numbers that a field holds besides; 52 bits fit a double exactly.
+  return -static_cast<double>((std::hash<std::string_view>{}(value.as_text()) >> 12U) + (1ULL << 52U));
+}
+
+}  // namespace millrace::alert

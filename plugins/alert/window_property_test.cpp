@@ -1,0 +1,352 @@
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <map>
+#include <random>
+#include <set>
+
+#include "plugins/alert/monitor.h"
+
+using namespace millrace::alert;
+
+namespace {
+
+struct Sample {
+  Micros time;
+  double value;
+};
+
+/// A figure worked out the plain way, from all samples in order of time.
+double brute(const Aggregate& a, const std::vector<Sample>& samples) {
+  using Kind = Aggregate::Kind;
+  std::vector<Sample> numbers;
+  for (const Sample& s : samples)
+    if (!is_null(s.value)) numbers.push_back(s);
+  auto n = static_cast<double>(numbers.size());
+  std::vector<double> sorted;
+  for (const Sample& s : numbers) sorted.push_back(s.value);
+  std::sort(sorted.begin(), sorted.end());
+  if (a.kind == Kind::count_all) return static_cast<double>(samples.size());
+  if (a.kind == Kind::count) return n;
+  if (a.kind == Kind::distinct) return static_cast<double>(std::set<double>(sorted.begin(), sorted.end()).size());
+  if (numbers.empty()) return null_value;
+  double sum = 0;
+  for (const Sample& s : numbers) sum += s.value;
+  double mean = sum / n;
+  double squares = 0;
+  for (const Sample& s : numbers) squares += (s.value - mean) * (s.value - mean);
+  double first = numbers.front().value;
+  double last = numbers.back().value;
+  auto span = static_cast<double>(numbers.back().time - numbers.front().time) / 1e6;
+  double max_rise = 0;
+  double max_fall = 0;
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    for (std::size_t j = i + 1; j < numbers.size(); ++j) {
+      max_rise = std::max(max_rise, numbers[j].value - numbers[i].value);
+      max_fall = std::max(max_fall, numbers[i].value - numbers[j].value);
+    }
+  switch (a.kind) {
+    case Kind::sum: return sum;
+    case Kind::avg: return mean;
+    case Kind::min: return sorted.front();
+    case Kind::max: return sorted.back();
+    case Kind::range: return sorted.back() - sorted.front();
+    case Kind::first: return first;
+    case Kind::last: return last;
+    case Kind::stddevp: return std::sqrt(squares / n);
+    case Kind::rise: return last - sorted.front();
+    case Kind::fall: return sorted.back() - last;
+    case Kind::percentile: {
+      double rank = (n - 1) * a.share;
+      auto low = static_cast<std::size_t>(std::floor(rank));
+      std::size_t high = std::min(low + 1, sorted.size() - 1);
+      return sorted[low] + (rank - std::floor(rank)) * (sorted[high] - sorted[low]);
+    }
+    case Kind::percentile_discrete:
+      for (std::size_t i = 0; i < sorted.size(); ++i)
+        if (static_cast<double>(i + 1) / n >= a.share - 1e-12) return sorted[i];
+      return sorted.back();
+    default: break;
+  }
+  if (numbers.size() < 2) return null_value;
+  if (a.kind == Kind::stddev) return std::sqrt(squares / (n - 1));
+  if (a.kind == Kind::delta) return last - first;
+  if (a.kind == Kind::max_rise) return max_rise;
+  if (a.kind == Kind::max_fall) return max_fall;
+  if (a.kind == Kind::rate) return span == 0 ? null_value : (last - first) / span;
+  double mean_time = 0;
+  for (const Sample& s : numbers) mean_time += static_cast<double>(s.time - numbers.front().time) / 1e6 / n;
+  double over = 0;
+  double under = 0;
+  for (const Sample& s : numbers) {
+    double t = static_cast<double>(s.time - numbers.front().time) / 1e6 - mean_time;
+    over += t * (s.value - mean);
+    under += t * t;
+  }
+  return under == 0 ? null_value : over / under;
+}
+
+struct Row {
+  Micros start, end;
+  std::vector<double> figures;
+};
+
+/// All windows over a finished, ordered stream, found by trying every possible end.
+std::vector<Row> brute_windows(const WindowPlan::Extent& e, const std::vector<Sample>& samples, const std::vector<Aggregate>& aggregates) {
+  std::vector<Row> rows;
+  auto add = [&](Micros start, Micros end, const std::vector<Sample>& inside) {
+    if (inside.empty()) return;
+    Row row{start, end, {}};
+    for (const Aggregate& a : aggregates) row.figures.push_back(brute(a, inside));
+    rows.push_back(std::move(row));
+  };
+  auto between = [&](Micros after, Micros through) {
+    std::vector<Sample> inside;
+    for (const Sample& s : samples)
+      if (s.time > after && s.time <= through) inside.push_back(s);
+    return inside;
+  };
+  if (samples.empty()) return rows;
+  std::set<Micros> ends;
+  switch (e.kind) {
+    case WindowKind::hopping:
+      for (Micros end = floor_div(samples.front().time - e.offset, e.hop) * e.hop + e.offset; end <= samples.back().time + e.size + e.hop; end += e.hop)
+        add(end - e.size, end, between(end - e.size, end));
+      break;
+    case WindowKind::sliding:
+      for (const Sample& s : samples) ends.insert({s.time, s.time + e.size});
+      for (Micros end : ends) add(end - e.size, end, between(end - e.size, end));
+      break;
+    case WindowKind::snapshot:
+      for (const Sample& s : samples) ends.insert(s.time);
+      for (Micros end : ends) add(end, end, between(end - 1, end));
+      break;
+    case WindowKind::count:
+      for (std::size_t i = static_cast<std::size_t>(e.records); i <= samples.size(); ++i)
+        if (i % static_cast<std::size_t>(e.every) == 0) {
+          std::vector<Sample> inside(samples.begin() + static_cast<std::ptrdiff_t>(i) - e.records, samples.begin() + static_cast<std::ptrdiff_t>(i));
+          add(inside.front().time, inside.back().time, inside);
+        }
+      break;
+    case WindowKind::session: {
+      std::vector<Sample> open;
+      Micros start = 0;
+      auto check_after = [&](Micros from) {
+        if (e.exact) return from + e.max_duration;
+        Micros check = floor_div(from, e.max_duration) * e.max_duration;
+        while (check - from <= e.max_duration) check += e.max_duration;
+        return check;
+      };
+      for (const Sample& s : samples) {
+        if (!open.empty()) {
+          Micros last = open.back().time;
+          Micros cut = check_after(start);
+          if (last + e.timeout <= cut ? s.time > last + e.timeout : s.time > cut) {
+            bool timed_out = last + e.timeout <= cut;
+            add(start, timed_out ? last + e.timeout : cut, open);
+            open.clear();
+            start = !timed_out && s.time <= last + e.timeout ? cut : s.time;
+          }
+        } else {
+          start = s.time;
+        }
+        open.push_back(s);
+      }
+      add(start, std::min(open.back().time + e.timeout, check_after(start)), open);
+      break;
+    }
+    case WindowKind::trailing: break;
+  }
+  return rows;
+}
+
+class Collector final : public Output {
+ public:
+  bool traces() const override { return true; }
+  void window(const RulePlan&, std::string_view key, const WindowRow& row) override {
+    rows[std::string(key)].push_back({row.window.start, row.window.end, {row.figures.begin(), row.figures.end()}});
+  }
+  void record(std::string_view key, Micros, Micros, const Admission& a) override {
+    if (a.outcome != Outcome::dropped) admitted[std::string(key)].push_back(a.time);
+    outcomes.push_back(a);
+  }
+  void derived(const RulePlan&, std::string_view key, Micros time, double value) override { values[std::string(key)].push_back({time, value}); }
+  void change(const RulePlan&, std::string_view, const Change&, const Cause&, Micros) override {}
+  void notice(const RulePlan&, std::string_view, const Notice&, const Change&, const Cause&, Micros) override {}
+  void notice(const RulePlan&, const GroupNotice&, Micros) override {}
+
+  std::map<std::string, std::vector<Row>> rows;
+  std::map<std::string, std::vector<Micros>> admitted;
+  std::map<std::string, std::vector<Sample>> values;
+  std::vector<Admission> outcomes;
+};
+
+std::vector<Aggregate> every_aggregate() {
+  std::vector<Aggregate> all;
+  for (const std::string& name : aggregate_names()) all.push_back(*parse_aggregate(name));
+  all.push_back(*parse_aggregate("p12.5"));
+  return all;
+}
+
+void same(double actual, double expected) {
+  if (is_null(expected))
+    CHECK(is_null(actual));
+  else
+    CHECK(std::abs(actual - expected) <= 1e-9 * std::max(1.0, std::abs(expected)));
+}
+
+MonitorPlan plan_with(const WindowPlan::Extent& extent, const std::vector<Aggregate>& aggregates, const TimePolicy& time) {
+  MonitorPlan plan;
+  plan.time = time;
+  plan.inputs = 1;
+  RulePlan rule;
+  rule.name = "windows";
+  rule.watch = extent.kind == WindowKind::trailing ? Watch::trailing : Watch::window;
+  rule.aggregates = aggregates;
+  rule.window.emplace(extent, aggregates, plan.max_samples);
+  plan.rules.push_back(std::move(rule));
+  return plan;
+}
+
+/// Feeds a random stream, out of order, late and with restarts, and returns per key what was let in, in order of event time.
+std::map<std::string, std::vector<Sample>> feed(std::unique_ptr<Monitor>& monitor, const MonitorPlan& plan, Collector& output, std::mt19937_64& random,
+                                                int records, Micros longest_step, bool flush = true) {
+  std::map<std::string, std::vector<Sample>> let_in;
+  Micros now = 1'700'000'000'000'000;
+  auto below = [&](std::uint64_t limit) { return static_cast<Micros>(random() % limit); };
+  for (int i = 0; i < records; ++i) {
+    now += below(4) == 0 ? 0 : below(static_cast<std::uint64_t>(longest_step));
+    if (below(10) == 0) monitor->tick(now);
+    if (below(40) == 0) {
+      auto after = std::make_unique<Monitor>(plan, output);
+      REQUIRE(after->load_common(monitor->save_common()));
+      for (const char* key : {"a", "b"})
+        if (std::string saved = monitor->save(key); !saved.empty()) REQUIRE(after->load(key, saved));
+      after->restarted(now, now, true);
+      monitor = std::move(after);
+    }
+    std::string key = below(2) == 0 ? "a" : "b";
+    double value = below(12) == 0 ? null_value : static_cast<double>(below(40)) / 4 - 5;
+    Micros time = now - below(static_cast<std::uint64_t>(plan.time.late) * 5 / 4) * (below(3) == 0 ? 1 : 0) + below(3) * 500;
+    std::size_t judged = output.outcomes.size();
+    Arrival arrival;
+    arrival.arrival = now;
+    arrival.time = time;
+    arrival.key = key;
+    arrival.inputs = std::span(&value, 1);
+    monitor->record(arrival);
+    REQUIRE(output.outcomes.size() == judged + 1);
+    if (output.outcomes.back().outcome != Outcome::dropped) let_in[key].push_back({output.outcomes.back().time, value});
+  }
+  if (flush) monitor->flush();
+  for (auto& [key, samples] : let_in)
+    std::stable_sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) { return a.time < b.time; });
+  return let_in;
+}
+
+TimePolicy random_policy(std::mt19937_64& random) {
+  TimePolicy time;
+  time.late = 3'000'000;
+  time.out_of_order = random() % 2 == 0 ? 0 : 1'500'000;
+  time.policy = random() % 2 == 0 ? Lateness::drop : Lateness::adjust;
+  time.scope = random() % 3 == 0 ? Scope::source : Scope::key;
+  return time;
+}
+
+WindowPlan::Extent extent(WindowKind kind, std::mt19937_64& random) {
+  auto seconds = [&](std::uint64_t most) { return static_cast<Micros>(1 + random() % most) * 500'000; };
+  WindowPlan::Extent e;
+  e.kind = kind;
+  e.size = seconds(20);
+  e.hop = random() % 3 == 0 ? e.size : seconds(25);
+  e.offset = random() % 3 == 0 ? -1 : static_cast<Micros>(random() % 3) * 250'000;
+  e.timeout = seconds(6);
+  e.max_duration = e.timeout + seconds(10);
+  e.exact = random() % 2 == 0;
+  e.records = 1 + static_cast<std::int64_t>(random() % 9);
+  e.every = 1 + static_cast<std::int64_t>(random() % 9);
+  return e;
+}
+
+}  // namespace
+
+TEST_CASE("windows of every kind hold what a plain calculation over the whole stream says") {
+  const std::vector<Aggregate> aggregates = every_aggregate();
+  auto kind = GENERATE(WindowKind::hopping, WindowKind::sliding, WindowKind::snapshot, WindowKind::session, WindowKind::count);
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    CAPTURE(static_cast<int>(kind), seed);
+    std::mt19937_64 random(seed);
+    WindowPlan::Extent e = extent(kind, random);
+    MonitorPlan plan = plan_with(e, aggregates, random_policy(random));
+    Collector output;
+    auto monitor = std::make_unique<Monitor>(plan, output);
+    auto let_in = feed(monitor, plan, output, random, 250, 900'000);
+    for (const auto& [key, samples] : let_in) {
+      std::vector<Row> expected = brute_windows(e, samples, aggregates);
+      const std::vector<Row>& found = output.rows[key];
+      REQUIRE(found.size() == expected.size());
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        CAPTURE(key, i);
+        REQUIRE(found[i].start == expected[i].start);
+        REQUIRE(found[i].end == expected[i].end);
+        for (std::size_t k = 0; k < aggregates.size(); ++k) {
+          CAPTURE(aggregates[k].name);
+          same(found[i].figures[k], expected[i].figures[k]);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a trailing aggregate is that of the records within its reach at each record") {
+  for (const Aggregate& aggregate : every_aggregate()) {
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+      CAPTURE(aggregate.name, seed);
+      std::mt19937_64 random(seed);
+      WindowPlan::Extent e = extent(WindowKind::trailing, random);
+      MonitorPlan plan = plan_with(e, {aggregate}, random_policy(random));
+      Collector output;
+      auto monitor = std::make_unique<Monitor>(plan, output);
+      auto let_in = feed(monitor, plan, output, random, 250, 900'000);
+      for (const auto& [key, samples] : let_in) {
+        const auto& found = output.values[key];
+        REQUIRE(found.size() == samples.size());
+        std::vector<Sample> inside;
+        for (std::size_t i = 0; i < samples.size(); ++i) {
+          inside.push_back(samples[i]);
+          std::erase_if(inside, [&](const Sample& s) { return s.time <= samples[i].time - e.size; });
+          CAPTURE(key, i);
+          REQUIRE(found[i].time == samples[i].time);
+          same(found[i].value, brute(aggregate, inside));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("figures keep their precision over a long stream far from zero") {
+  const std::vector<Aggregate> aggregates{*parse_aggregate("avg"), *parse_aggregate("stddev"), *parse_aggregate("slope")};
+  WindowPlan::Extent e;
+  e.kind = WindowKind::hopping;
+  e.size = 10'000'000;
+  e.hop = 1'000'000;
+  TimePolicy time;
+  MonitorPlan plan = plan_with(e, aggregates, time);
+  Collector output;
+  Monitor monitor(plan, output);
+  std::vector<Sample> samples;
+  for (int i = 0; i < 20'000; ++i) {
+    double value = i < 10'000 ? 1e9 + i % 7 : static_cast<double>(i % 5);
+    Arrival arrival;
+    arrival.arrival = arrival.time = 1'700'000'000'000'000 + i * 250'000LL;
+    arrival.key = "a";
+    arrival.inputs = std::span(&value, 1);
+    monitor.record(arrival);
+    samples.push_back({arrival.time, value});
+  }
+  const Row& last = output.rows["a"].back();
+  std::vector<Sample> inside;
+  for (const Sample& s : samples)
+    if (s.time > last.start && s.time <= last.end) inside.push_back(s);
+  REQUIRE(inside.size() == 40);
+  for (std::size_t k = 0; k < aggregates.size(); ++k) same(last.figures[k], brute(aggregates[k], inside));
+}
