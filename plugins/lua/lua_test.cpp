@@ -74,7 +74,8 @@ TEST_CASE("a script's errors are found when the configuration is read") {
   CHECK_THAT(problems_of(code("x = 1")).at(0), Catch::Contains("defines no function process(record, meta)"));
   CHECK_THAT(problems_of(code("error('no')")).at(0), Catch::Contains("code:1: no"));
   CHECK_THAT(problems_of(code("while true do end")).at(0), Catch::Contains("used up its 1000000 instructions"));
-  CHECK_THAT(problems_of(code("function process(r) return r end") + "tick: 1s\n").at(0), Catch::Contains("no function tick(now)"));
+  CHECK_THAT(problems_of(code("function process(r) return r end") + "tick: 1s\n").at(0),
+             Catch::Contains("no function tick(now)"));
   CHECK(problems_of(code("function process(r) return r end") + "memory: 1KiB\ninstructions: 1\n").size() == 2);
 }
 
@@ -96,18 +97,21 @@ TEST_CASE("records pass through a script from a file; init runs first") {
 }
 
 TEST_CASE("a record the script fails on is rejected with a traceback, a dropped one counted, the others go on") {
-  Stage stage(code("function process(r)\n  if r.v == 2 then error('two') end\n  if r.v == 3 then return nil end\n  return r\nend"));
+  Stage stage(
+      code("function process(r)\n  if r.v == 2 then error('two') end\n  if r.v == 3 then return nil end\n  return r\nend"));
   REQUIRE(stage.stage->connect());
   CHECK(stage.process(R"([{"v":1},{"v":2},{"v":3},{"v":4}])") == "{\"v\":1}\n{\"v\":4}\n");
   REQUIRE(stage.host->rejects.size() == 1);
   CHECK(stage.host->rejects[0].kind == ErrorKind::rejected);
-  CHECK_THAT(stage.host->rejects[0].what, Catch::StartsWith("code:2: two\nstack traceback:") && Catch::Contains("code:2: in function"));
+  CHECK_THAT(stage.host->rejects[0].what,
+             Catch::StartsWith("code:2: two\nstack traceback:") && Catch::Contains("code:2: in function"));
   CHECK(stage.host->dropped("script").value() == 1);
   CHECK(stage.host->counter("script_errors").value() == 1);
 }
 
 TEST_CASE("a script that overruns its limits starts afresh and is counted") {
-  Stage stage(code("n = 0\nfunction process(r)\n  n = n + 1\n  while r.v == 2 do end\n  r.n = n\n  return r\nend") + "instructions: 10000\n");
+  Stage stage(code("n = 0\nfunction process(r)\n  n = n + 1\n  while r.v == 2 do end\n  r.n = n\n  return r\nend") +
+              "instructions: 10000\n");
   REQUIRE(stage.stage->connect());
   CHECK(stage.process(R"([{"v":1},{"v":2},{"v":3}])") == "{\"v\":1,\"n\":1}\n{\"v\":3,\"n\":1}\n");
   CHECK(stage.host->counter("script_restarts").value() == 1);

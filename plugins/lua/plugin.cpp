@@ -9,9 +9,9 @@
 namespace millrace {
 namespace {
 
-/// Runs every record through a script. What the script fails on goes to the dead letters with Lua's message and a traceback, and
-/// the next record goes on; a script never stops the pipeline. The script is part of the configuration: a changed file makes a
-/// new stage, whose variables start afresh.
+/// Runs every record through a script. What the script fails on goes to the dead letters with Lua's message and a traceback,
+/// and the next record goes on; a script never stops the pipeline. The script is part of the configuration: a changed file
+/// makes a new stage, whose variables start afresh.
 class Lua final : public Transform {
  public:
   struct Config {
@@ -39,8 +39,9 @@ class Lua final : public Transform {
         memory_(context_.counter("script_memory_bytes")) {}
 
   Result<void> connect() override {
-    auto compiled = config_.compile({[context = context_] { return context.now(); },
-                                     [context = context_](LogLevel level, std::string_view line) { context.log(level, line); }});
+    auto compiled =
+        config_.compile({[context = context_] { return context.now(); },
+                         [context = context_](LogLevel level, std::string_view line) { context.log(level, line); }});
     if (!compiled) return compiled.error();
     script_.emplace(std::move(*compiled));
     if (Result<void> begun = script_->init(); !begun) return invalid("init() failed: " + begun.error().what);
@@ -93,19 +94,27 @@ void Lua::Config::describe(config::Fields<Config>& f) {
   f.field("script", &Config::script).doc("The script's file; saving it replaces the running script.");
   f.field("code", &Config::code).doc("The script itself, for a few lines; either this or `script`.");
   f.field("memory", &Config::memory)
-      .doc("All that the script may hold; a single text may have a 64th of it. Beyond it the record is rejected and the script starts afresh.")
+      .doc(
+          "All that the script may hold; a single text may have a 64th of it. Beyond it the record is rejected and the script "
+          "starts afresh.")
       .min(config::Bytes{512U << 10U})
       .max(config::Bytes{std::uint64_t{4} << 30U});
   f.field("instructions", &Config::instructions)
-      .doc("What one call of the script may do, work inside library functions included. Beyond it the record is rejected and the "
-           "script starts afresh.")
+      .doc(
+          "What one call of the script may do, work inside library functions included. Beyond it the record is rejected and "
+          "the "
+          "script starts afresh.")
       .min(std::uint64_t{1000})
       .max(std::uint64_t{1000000000});
-  f.field("tick", &Config::tick).doc("How often tick(now) is called, if the script has one; 1s if not given.").min(1ms).max(std::chrono::hours(24));
+  f.field("tick", &Config::tick)
+      .doc("How often tick(now) is called, if the script has one; 1s if not given.")
+      .min(1ms)
+      .max(std::chrono::hours(24));
   f.check([](const Config& c, config::CheckReport<Config>& report) {
     const bool inline_code = report.given("code");
     if (c.script.has_value() == inline_code) {
-      report.wrong(inline_code ? "code" : "", inline_code ? "give either 'script' or 'code', not both" : "missing key 'script' (or 'code')");
+      report.wrong(inline_code ? "code" : "",
+                   inline_code ? "give either 'script' or 'code', not both" : "missing key 'script' (or 'code')");
       return;
     }
     // A script's first run defines its functions and touches nothing outside.

@@ -8,6 +8,9 @@
 namespace millrace::lua {
 namespace {
 
+/// What unwinding the stack to a pcall costs, in instructions.
+constexpr std::uint64_t kStepsPerError = 300;
+
 Budget& budget(lua_State* L) { return Interpreter::of(L).budget(); }
 
 /// The end of pcall and xpcall: what the protected call returned lies above the `below` lowest values.
@@ -18,6 +21,7 @@ int end_protected(lua_State* L, int status, lua_KContext below) {
     budget(L).spend_memory();
     budget(L).rethrow_if_spent(L);
   }
+  budget(L).charge(L, kStepsPerError);
   lua_pushboolean(L, 0);
   lua_insert(L, -2);
   return 2;
@@ -44,20 +48,21 @@ int end_xpcall(lua_State* L, int status, lua_KContext) {
   budget(L).rethrow_if_spent(L);
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
   if (status == LUA_ERRMEM) return end_protected(L, status, 0);
+  budget(L).charge(L, kStepsPerError);
   lua_replace(L, 2);  // the error in place of `true`
   lua_settop(L, 2);
   lua_pushvalue(L, 1);
-  lua_insert(L, 2);   // handler, handler, error
+  lua_insert(L, 2);  // handler, handler, error
   return end_handler(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, end_handler), 0);
 }
 
 int protected_call_with_handler(lua_State* L) {
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  lua_pushvalue(L, 2);          // f, h, args..., h
-  lua_insert(L, 1);             // h, f, h, args...
-  lua_remove(L, 3);             // h, f, args...
+  lua_pushvalue(L, 2);  // f, h, args..., h
+  lua_insert(L, 1);     // h, f, h, args...
+  lua_remove(L, 3);     // h, f, args...
   lua_pushboolean(L, 1);
-  lua_insert(L, 2);             // h, true, f, args...
+  lua_insert(L, 2);  // h, true, f, args...
   return end_xpcall(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 0, 0, end_xpcall), 0);
 }
 

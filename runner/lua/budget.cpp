@@ -13,8 +13,9 @@
 namespace millrace::lua {
 namespace {
 
-constexpr std::int64_t kMaxCpu = 500'000'000;   // ns of processor time for one call, where the instructions alone take about 5 ms
-constexpr std::size_t kBytesPerStep = 64;       // copying or clearing 64 bytes takes about as long as an instruction
+constexpr std::int64_t kMaxCpu =
+    500'000'000;                           // ns of processor time for one call, where the instructions alone take about 5 ms
+constexpr std::size_t kBytesPerStep = 64;  // copying or clearing 64 bytes takes about as long as an instruction
 constexpr std::size_t kLargeBlock = 64U << 10U;
 
 std::int64_t nanoseconds(clockid_t clock) {
@@ -25,8 +26,7 @@ std::int64_t nanoseconds(clockid_t clock) {
 
 }  // namespace
 
-Budget::Budget(Limits limits)
-    : limits_(limits), text_limit_(std::max<std::size_t>(limits.memory / 64, 64U << 10U)), steps_(0) {
+Budget::Budget(Limits limits) : limits_(limits), text_limit_(std::max<std::size_t>(limits.memory / 64, 64U << 10U)), steps_(0) {
   refill();
 }
 
@@ -34,10 +34,14 @@ std::string Budget::message() const {
   switch (spent_) {
     case Spent::instructions:
       return fmt::format("used up its {} instructions for one call (option `instructions`)", limits_.instructions);
-    case Spent::memory: return fmt::format("went beyond its {} KiB of memory (option `memory`)", limits_.memory / 1024);
-    case Spent::text: return fmt::format("made a text longer than {} KiB, a 64th of its memory (option `memory`)", text_limit_ / 1024);
-    case Spent::time: return "kept the processor for more than half a second in one call";
-    case Spent::nothing: break;
+    case Spent::memory:
+      return fmt::format("went beyond its {} KiB of memory (option `memory`)", limits_.memory / 1024);
+    case Spent::text:
+      return fmt::format("made a text longer than {} KiB, a 64th of its memory (option `memory`)", text_limit_ / 1024);
+    case Spent::time:
+      return "kept the processor for more than half a second in one call";
+    case Spent::nothing:
+      break;
   }
   return "within its budget";
 }

@@ -15,7 +15,8 @@ namespace millrace::lua {
 ///
 /// - Instructions are counted by a hook. What the hook cannot see, work inside C, is charged: the allocator charges every byte
 ///   (so that `s .. s` of a large text costs what it costs) and the library's functions charge their loops.
-/// - Once spent, it stays spent: the hook raises at every instruction, and pcall, xpcall and coroutine.resume of this library pass
+/// - Once spent, it stays spent: the hook raises at every instruction, and pcall, xpcall and coroutine.resume of this library
+/// pass
 ///   the error on. Whoever owns the state throws it away.
 /// - A call that still spends seconds in C between two hooks is ended by its processor time, a backstop far beyond what
 ///   the instructions allow.

@@ -11,9 +11,9 @@ namespace millrace::lua {
 
 class Budget;
 
-/// Lua's patterns (reference manual 5.4, section 6.4.1) with the same results as Lua's own matcher, and every step charged: Lua's
-/// backtracks inside C, where no hook sees it, for as long as a pattern like `.-.-.-.-b` demands. Malformed patterns raise, as
-/// there, once they are reached.
+/// Lua's patterns (reference manual 5.4, section 6.4.1) with the same results as Lua's own matcher, and every step charged:
+/// Lua's backtracks inside C, where no hook sees it, for as long as a pattern like `.-.-.-.-b` demands. Malformed patterns
+/// raise, as there, once they are reached.
 class Matcher {
  public:
   static constexpr int kMaxCaptures = 32;
@@ -28,7 +28,8 @@ class Matcher {
 
   int captures() const { return level_; }
 
-  /// Pushes capture `i` (from 0) of the match [from, to): a string or a position. With no captures the whole match is the first.
+  /// Pushes capture `i` (from 0) of the match [from, to): a string or a position. With no captures the whole match is the
+  /// first.
   void push_capture(int i, const char* from, const char* to);
 
   /// Pushes all captures, or the whole match if there are none and `from` is given; returns how many.

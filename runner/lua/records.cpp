@@ -62,9 +62,11 @@ int Records::add_to_state(lua_State* L) {
   const luaL_Reg events[] = {{"__index", index}, {"__newindex", new_index}, {"__len", length},
                              {"__pairs", pairs}, {"__tostring", to_string}, {nullptr, nullptr}};
   lua_pushlightuserdata(L, nullptr);
-  luaL_newlib(L, events);
-  for (const char* event : {"__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm", "__idiv", "__band", "__bor", "__bxor", "__shl",
-                            "__shr", "__bnot", "__concat", "__lt", "__le", "__call"}) {
+  // With its final size from the start the first events to go in keep the places that their look-up tries first.
+  lua_createtable(L, 0, 32);
+  luaL_setfuncs(L, events, 0);
+  for (const char* event : {"__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm", "__idiv", "__band", "__bor",
+                            "__bxor", "__shl", "__shr", "__bnot", "__concat", "__lt", "__le", "__call"}) {
     lua_pushstring(L, event + 2);
     lua_pushcclosure(L, refuse_operation, 1);
     lua_setfield(L, -2, event);
@@ -130,7 +132,8 @@ Records::NodeId Records::node_at(lua_State* L, int index, const char* use) {
 }
 
 Records::NodeId Records::new_node(lua_State* L, Kind kind) {
-  if (nodes_.size() >= kMaxNodes) luaL_error(L, "too many nested values and new records in one call (%d)", static_cast<int>(kMaxNodes));
+  if (nodes_.size() >= kMaxNodes)
+    luaL_error(L, "too many nested values and new records in one call (%d)", static_cast<int>(kMaxNodes));
   interpreter_.budget().charge(L, 4);
   nodes_.emplace_back().kind = kind;
   return static_cast<NodeId>(nodes_.size() - 1);
@@ -144,20 +147,23 @@ std::span<Field> Records::fields_of(Node& node) {
 }
 
 Field* Records::find(lua_State* L, std::span<Field> fields, const char* key, std::string_view name) {
-  Hint& hint = hints_[(reinterpret_cast<std::uintptr_t>(key) >> 4U) % hints_.size()];
+  const Hint& hint = hint_of(key);
   if (hint.position < fields.size() && equal(fields[hint.position].name, name)) return &fields[hint.position];
+  return scan(L, fields, key, name);
+}
+
+Field* Records::scan(lua_State* L, std::span<Field> fields, const char* key, std::string_view name) {
+  if (fields.size() > kLongScan) interpreter_.budget().charge(L, fields.size() / 8);
   for (std::size_t i = 0; i < fields.size(); ++i) {
     if (!equal(fields[i].name, name)) continue;
-    hint.position = static_cast<std::uint32_t>(i);
-    if (i > kLongScan) interpreter_.budget().charge(L, i / 8);
+    hint_of(key).position = static_cast<std::uint32_t>(i);
     return &fields[i];
   }
-  if (fields.size() > kLongScan) interpreter_.budget().charge(L, fields.size() / 8);
   return nullptr;
 }
 
 std::string_view Records::keep_name(lua_State* L, const char* key, std::string_view name) {
-  Hint& hint = hints_[(reinterpret_cast<std::uintptr_t>(key) >> 4U) % hints_.size()];
+  Hint& hint = hint_of(key);
   if (hint.key == key && hint.arena_serial == arena_serial_ && equal(hint.name, name)) return hint.name;
   make_room(L, name.size());
   hint = {key, hint.position, arena_serial_, arena_->copy(name)};
@@ -175,17 +181,27 @@ void Records::make_room(lua_State* L, std::size_t bytes) {
 
 int Records::push_value(lua_State* L, const Value& value, NodeId parent, std::string_view name, std::uint32_t position) {
   switch (value.type()) {
-    case Type::real: lua_pushnumber(L, value.as_real()); break;
-    case Type::integer: lua_pushinteger(L, value.as_integer()); break;
+    case Type::real:
+      lua_pushnumber(L, value.as_real());
+      break;
+    case Type::integer:
+      lua_pushinteger(L, value.as_integer());
+      break;
     case Type::string:
-    case Type::bytes: push_text(L, value.as_text()); break;
-    case Type::boolean: lua_pushboolean(L, value.as_boolean()); break;
+    case Type::bytes:
+      push_text(L, value.as_text());
+      break;
+    case Type::boolean:
+      lua_pushboolean(L, value.as_boolean());
+      break;
     case Type::null:
       last_null_ = name;
       lua_pushlightuserdata(L, nullptr);
       break;
     case Type::list:
-    case Type::object: push_handle(L, child(L, parent, name, position, value)); break;
+    case Type::object:
+      push_handle(L, child(L, parent, name, position, value));
+      break;
   }
   return 1;
 }
@@ -231,8 +247,13 @@ int Records::index(lua_State* L) {
     return lua_pushnil(L), 1;
   if (node.kind == Kind::meta) return self.index_meta(L, *node.record);
   const std::string_view name = text_at(L, 2);
-  const Field* field = self.find(L, self.fields_of(node), name.data(), name);
+  const std::span<Field> fields = self.fields_of(node);
+  const Hint& hint = self.hint_of(name.data());
+  const Field* field = hint.position < fields.size() && equal(fields[hint.position].name, name)
+                           ? &fields[hint.position]
+                           : self.scan(L, fields, name.data(), name);
   if (!field) return lua_pushnil(L), 1;
+  if (field->value.type() == Type::real) return lua_pushnumber(L, field->value.as_real()), 1;
   return self.push_value(L, field->value, id, field->name, 0);
 }
 
@@ -261,9 +282,14 @@ int Records::new_index(lua_State* L) {
   if (bits != self.handle(kRecordNode) || !self.record_) [[unlikely]]
     id = self.node_at(L, 1, "set a field of");
   switch (self.nodes_[id].kind) {
-    case Kind::meta: self.set_meta(L, *self.nodes_[id].record, 2); break;
-    case Kind::list: self.set_item(L, id); break;
-    default: self.set_field(L, id);
+    case Kind::meta:
+      self.set_meta(L, *self.nodes_[id].record, 2);
+      break;
+    case Kind::list:
+      self.set_item(L, id);
+      break;
+    default:
+      self.set_field(L, id);
   }
   return 0;
 }
@@ -278,8 +304,10 @@ void Records::set_field(lua_State* L, NodeId id) {
       const Value number = lua_isinteger(L, 3) ? Value::integer(lua_tointeger(L, 3)) : Value::real(lua_tonumber(L, 3));
       return store(L, id, name.data(), name, number);
     }
-    case LUA_TNIL: break;
-    default: return store(L, id, name.data(), name, to_value(L, 3, 1));
+    case LUA_TNIL:
+      break;
+    default:
+      return store(L, id, name.data(), name, to_value(L, 3, 1));
   }
   Node& node = nodes_[id];
   if (node.kind == Kind::object) own_object(L, node);
@@ -306,7 +334,8 @@ void Records::set_item(lua_State* L, NodeId id) {
   const lua_Integer index = lua_isinteger(L, 2) ? lua_tointeger(L, 2) : 0;
   const auto position = static_cast<std::uint64_t>(index) - 1;
   if (index < 1 || position > size) {
-    luaL_error(L, "a list of %d can be set at 1 to %d, not at %s", static_cast<int>(size), static_cast<int>(size) + 1, luaL_tolstring(L, 2, nullptr));
+    luaL_error(L, "a list of %d can be set at 1 to %d, not at %s", static_cast<int>(size), static_cast<int>(size) + 1,
+               luaL_tolstring(L, 2, nullptr));
   }
   detach(L, id, {}, static_cast<std::uint32_t>(position));
   if (lua_isnil(L, 3)) {
@@ -362,7 +391,8 @@ void Records::publish(lua_State* L, NodeId id) {
         touch(parent);
         set_in(L, parent.record->fields, *node);
         return;
-      case Kind::meta: return;
+      case Kind::meta:
+        return;
       case Kind::object:
         own_object(L, parent);
         set_in(L, parent.fields, *node);
@@ -380,8 +410,10 @@ void Records::set_meta(lua_State* L, Record& record, int name_index) {
   const int value = name_index + 1;
   const std::string_view name = lua_type(L, name_index) == LUA_TSTRING ? text_at(L, name_index) : std::string_view{};
   const bool text = name == "device" || name == "kind";
-  if (!text && name != "time") luaL_error(L, "meta: device, time and kind can be set, not '%s'", luaL_tolstring(L, name_index, nullptr));
-  if (text && lua_type(L, value) != LUA_TSTRING) luaL_error(L, "meta.%s must be a string, got %s", name.data(), luaL_typename(L, value));
+  if (!text && name != "time")
+    luaL_error(L, "meta: device, time and kind can be set, not '%s'", luaL_tolstring(L, name_index, nullptr));
+  if (text && lua_type(L, value) != LUA_TSTRING)
+    luaL_error(L, "meta.%s must be a string, got %s", name.data(), luaL_typename(L, value));
   const Time time = text ? Time{} : check_time(L, value, "meta.time");
   if (!meta_touched_ && &record == record_) {
     meta_touched_ = true;
@@ -406,17 +438,23 @@ Value Records::snapshot(lua_State* L, Node& node) {
 
 Value Records::to_value(lua_State* L, int index, int depth) {
   switch (lua_type(L, index)) {
-    case LUA_TBOOLEAN: return Value::boolean(lua_toboolean(L, index));
-    case LUA_TNUMBER: return lua_isinteger(L, index) ? Value::integer(lua_tointeger(L, index)) : Value::real(lua_tonumber(L, index));
-    case LUA_TSTRING: make_room(L, lua_rawlen(L, index)); return text_value(L, index, *arena_);
-    case LUA_TTABLE: return table_value(L, lua_absindex(L, index), depth);
+    case LUA_TBOOLEAN:
+      return Value::boolean(lua_toboolean(L, index));
+    case LUA_TNUMBER:
+      return lua_isinteger(L, index) ? Value::integer(lua_tointeger(L, index)) : Value::real(lua_tonumber(L, index));
+    case LUA_TSTRING:
+      make_room(L, lua_rawlen(L, index));
+      return text_value(L, index, *arena_);
+    case LUA_TTABLE:
+      return table_value(L, lua_absindex(L, index), depth);
     case LUA_TLIGHTUSERDATA: {
       if (!lua_touserdata(L, index)) return Value::null();
       Node& node = nodes_[node_at(L, index, "store")];
       if (node.kind == Kind::meta) luaL_error(L, "meta cannot be stored in a field");
       return snapshot(L, node);
     }
-    default: luaL_error(L, "a %s cannot be stored in a record", luaL_typename(L, index));
+    default:
+      luaL_error(L, "a %s cannot be stored in a record", luaL_typename(L, index));
   }
   return {};
 }
@@ -431,20 +469,23 @@ Value Records::table_value(lua_State* L, int table, int depth) {
     interpreter_.budget().charge(L, size);
     auto* items = arena_->allocate<Value>(size);
     for (std::size_t i = 0; i < size; ++i) {
-      if (lua_rawgeti(L, table, static_cast<lua_Integer>(i) + 1) == LUA_TNIL) luaL_error(L, "the list has a hole at %d: use null", static_cast<int>(i) + 1);
+      if (lua_rawgeti(L, table, static_cast<lua_Integer>(i) + 1) == LUA_TNIL)
+        luaL_error(L, "the list has a hole at %d: use null", static_cast<int>(i) + 1);
       items[i] = to_value(L, -1, depth + 1);
       lua_pop(L, 1);
     }
     std::size_t count = 0;
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
       interpreter_.budget().charge(L, 1);
-      if (++count > size || !lua_isinteger(L, -2)) luaL_error(L, "a table for a record is either a list (1, 2, 3...) or has names; this one has both, or a hole");
+      if (++count > size || !lua_isinteger(L, -2))
+        luaL_error(L, "a table for a record is either a list (1, 2, 3...) or has names; this one has both, or a hole");
     }
     return Value::list({items, size});
   }
   std::vector<Field> fields;
   for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "an object's names must be strings, got %s", luaL_tolstring(L, -2, nullptr));
+    if (lua_type(L, -2) != LUA_TSTRING)
+      luaL_error(L, "an object's names must be strings, got %s", luaL_tolstring(L, -2, nullptr));
     make_room(L, sizeof(Field) + lua_rawlen(L, -2));
     const std::string_view name = arena_->copy(text_at(L, -2));
     fields.push_back({name, to_value(L, -1, depth + 1)});

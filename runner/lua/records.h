@@ -26,8 +26,8 @@ class Records {
   /// Adds the metatable of handles and the globals Record, null and list. Fails only for want of memory.
   Result<void> open();
 
-  /// New names, texts and lists go into `arena` from here on, until end(). Scripts may let it grow by their memory limit, counted
-  /// from when it held `start` bytes: a batch's arena only grows, also by what failing calls leave in it.
+  /// New names, texts and lists go into `arena` from here on, until end(). Scripts may let it grow by their memory limit,
+  /// counted from when it held `start` bytes: a batch's arena only grows, also by what failing calls leave in it.
   void use(Arena& arena, std::size_t start);
 
   /// Voids all handles and forgets the arena.
@@ -63,15 +63,15 @@ class Records {
   /// A place that a handle points to.
   struct Node {
     Kind kind = Kind::object;
-    bool own = false;             // an object's or list's storage is this node's alone and may be written in place
-    bool emitted = false;         // a record already returned once in this call
-    NodeId parent = kDetached;    // the container that shows this node's changes
-    std::uint32_t position = 0;   // in a parent that is a list
-    std::uint32_t capacity = 0;   // of an own list
-    std::string_view name;        // in any other parent
-    Record* record = nullptr;     // of a record or meta
-    FieldList fields;             // of an own object
-    Value value;                  // of an object or list
+    bool own = false;            // an object's or list's storage is this node's alone and may be written in place
+    bool emitted = false;        // a record already returned once in this call
+    NodeId parent = kDetached;   // the container that shows this node's changes
+    std::uint32_t position = 0;  // in a parent that is a list
+    std::uint32_t capacity = 0;  // of an own list
+    std::string_view name;       // in any other parent
+    Record* record = nullptr;    // of a record or meta
+    FieldList fields;            // of an own object
+    Value value;                 // of an object or list
   };
 
   /// Where a name was last found, and its copy in the arena. Only a guess: both are compared before use.
@@ -99,6 +99,8 @@ class Records {
 
   std::span<Field> fields_of(Node& node);
   Field* find(lua_State* L, std::span<Field> fields, const char* key, std::string_view name);
+  Field* scan(lua_State* L, std::span<Field> fields, const char* key, std::string_view name);
+  Hint& hint_of(const char* key) { return hints_[(reinterpret_cast<std::uintptr_t>(key) >> 4U) % hints_.size()]; }
   std::string_view keep_name(lua_State* L, const char* key, std::string_view name);
   void make_room(lua_State* L, std::size_t bytes);
 

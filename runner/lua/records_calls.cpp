@@ -64,9 +64,14 @@ int Records::to_string(lua_State* L) {
   Node& node = self.nodes_[self.node_at(L, 1, "show")];
   std::string text;
   switch (node.kind) {
-    case Kind::record: append_json(text, node.record->fields.view()); break;
-    case Kind::meta: text = "meta"; break;
-    default: append_json(text, node.value);
+    case Kind::record:
+      append_json(text, node.record->fields.view());
+      break;
+    case Kind::meta:
+      text = "meta";
+      break;
+    default:
+      append_json(text, node.value);
   }
   self.interpreter_.budget().charge(L, text.size() / 16);
   push_text(L, text);
@@ -96,7 +101,8 @@ int Records::make_record(lua_State* L) {
     }
     const Value fields = self.to_value(L, 1, 1);
     const bool empty_list = fields.type() == Type::list && fields.as_list().empty();
-    if (fields.type() != Type::object && !empty_list) return luaL_argerror(L, 1, "a table of fields, a record or an object expected");
+    if (fields.type() != Type::object && !empty_list)
+      return luaL_argerror(L, 1, "a table of fields, a record or an object expected");
     record.fields = FieldList{};
     if (!empty_list) {
       self.make_room(L, fields.as_object().size() * sizeof(Field));

@@ -48,7 +48,11 @@ Result<void> Script::ready() {
   ++restarts_;
   Result<void> started = start();
   if (started && initialised_) started = init();
-  if (!started && interpreter_ && !interpreter_->lost()) interpreter_->budget().spend_memory();
+  if (!started) {
+    // Half a state is none: the next call tries again.
+    records_.reset();
+    interpreter_.reset();
+  }
   return started;
 }
 
@@ -109,8 +113,12 @@ int Script::run_pass(lua_State* L) {
     lua_call(L, 2, 1);
     budget.rethrow_if_spent(L);
     switch (records.take(L, "process")) {
-      case Records::Returned::itself: pass.keep(); break;
-      case Records::Returned::nothing: ++pass.dropped; break;
+      case Records::Returned::itself:
+        pass.keep();
+        break;
+      case Records::Returned::nothing:
+        ++pass.dropped;
+        break;
       case Records::Returned::several:
         // As the arena, the list of records may grow by the script's memory within one batch.
         if ((pass.script.spread_.size() + records.returned().size()) * sizeof(Record) > budget.limits().memory) {
@@ -146,7 +154,7 @@ std::uint64_t Script::process(Batch& batch, const Rejected& rejected) {
   return pass.dropped;
 }
 
-bool Script::has_tick() const { return interpreter_->defines("tick"); }
+bool Script::has_tick() const { return interpreter_ && interpreter_->defines("tick"); }
 
 Result<Batch> Script::tick(Time now) {
   Batch batch;
@@ -165,7 +173,8 @@ Result<Batch> Script::tick(Time now) {
     lua_getglobal(state, "tick");
     push_time(state, self.now);
     lua_call(state, 1, 1);
-    if (self.script.records_->take(state, "tick") == Records::Returned::several) self.batch.records = self.script.records_->returned();
+    if (self.script.records_->take(state, "tick") == Records::Returned::several)
+      self.batch.records = self.script.records_->returned();
     return 0;
   });
   lua_pushlightuserdata(L, &call);

@@ -15,9 +15,9 @@ class Records;
 
 /// A script with `process(record, meta)`, `init()`, `tick(now)`, and the sandbox it runs in.
 ///
-/// A script keeps what it wants to remember in its global or local variables. When it overruns its instructions or its memory its
-/// state is thrown away: the next call begins with a new one, in which the script has run again from its first line and init()
-/// has been called, and every variable is as it was at the start. An ordinary error leaves the variables alone.
+/// A script keeps what it wants to remember in its global or local variables. When it overruns its instructions or its memory
+/// its state is thrown away: the next call begins with a new one, in which the script has run again from its first line and
+/// init() has been called, and every variable is as it was at the start. An ordinary error leaves the variables alone.
 ///
 /// All calls from one thread at a time. No call lasts longer than the instructions take, a few milliseconds with the default,
 /// and in the worst case something over half a second of processor time.
@@ -46,7 +46,8 @@ class Script {
   /// Calls tick(now); what it returns, made by Record(), is the batch.
   Result<Batch> tick(Time now);
 
-  /// Runs another chunk in the script's state, where it can use the script's functions, Record() included. For tests of scripts.
+  /// Runs another chunk in the script's state, where it can use the script's functions, Record() included. For tests of
+  /// scripts.
   Result<void> run(std::string_view source, const std::string& name);
 
   /// How often the state was thrown away.

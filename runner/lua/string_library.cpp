@@ -130,7 +130,8 @@ void add_replacement(lua_State* L, luaL_Buffer& out, Matcher& matcher, const cha
       matcher.push_capture(0, from, to);
       lua_gettable(L, 3);
       break;
-    default: return add_template(L, out, matcher, from, to);
+    default:
+      return add_template(L, out, matcher, from, to);
   }
   if (!lua_toboolean(L, -1)) {
     lua_pop(L, 1);
@@ -205,7 +206,8 @@ int repeat(lua_State* L) {
 
 void open_strings(lua_State* L) {
   luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 1);
-  const luaL_Reg functions[] = {{"find", find}, {"match", match}, {"gmatch", gmatch}, {"gsub", gsub}, {"rep", repeat}, {nullptr, nullptr}};
+  const luaL_Reg functions[] = {{"find", find}, {"match", match}, {"gmatch", gmatch},
+                                {"gsub", gsub}, {"rep", repeat},  {nullptr, nullptr}};
   luaL_setfuncs(L, functions, 0);
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");

@@ -14,7 +14,9 @@ Budget& budget(lua_State* L) { return Interpreter::of(L).budget(); }
 
 /// Charges a loop over first..last before it runs in C.
 void charge_range(lua_State* L, lua_Integer first, lua_Integer last) {
-  if (first <= last) budget(L).charge(L, std::min<std::uint64_t>(static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first), INT64_MAX / 2) + 1);
+  if (first <= last)
+    budget(L).charge(
+        L, std::min<std::uint64_t>(static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first), INT64_MAX / 2) + 1);
 }
 
 /// Tables, and what offers the operations that the functions need: the lists and objects in records.
@@ -27,7 +29,8 @@ int insert(lua_State* L) {
   lua_Integer end = luaL_len(L, 1) + 1;
   lua_Integer position = end;
   switch (lua_gettop(L)) {
-    case 2: break;
+    case 2:
+      break;
     case 3:
       position = luaL_checkinteger(L, 2);
       luaL_argcheck(L, position >= 1 && position <= end, 2, "position out of bounds");
@@ -37,7 +40,8 @@ int insert(lua_State* L) {
         lua_seti(L, 1, i);
       }
       break;
-    default: return luaL_error(L, "wrong number of arguments to 'insert'");
+    default:
+      return luaL_error(L, "wrong number of arguments to 'insert'");
   }
   lua_settop(L, lua_gettop(L));
   lua_seti(L, 1, position);
@@ -98,7 +102,8 @@ int concat(lua_State* L) {
     if (i > first) luaL_addlstring(&text, separator, separator_size);
     lua_geti(L, 1, i);
     if (!lua_isstring(L, -1)) {
-      return luaL_error(L, "invalid value (a %s) at index %I in table for 'concat'", luaL_typename(L, -1), static_cast<LUAI_UACINT>(i));
+      return luaL_error(L, "invalid value (a %s) at index %I in table for 'concat'", luaL_typename(L, -1),
+                        static_cast<LUAI_UACINT>(i));
     }
     luaL_addvalue(&text);
     if (i == last) break;
@@ -112,7 +117,8 @@ int unpack(lua_State* L) {
   const lua_Integer last = lua_isnoneornil(L, 3) ? luaL_len(L, 1) : luaL_checkinteger(L, 3);
   if (first > last) return 0;
   const lua_Unsigned count = static_cast<lua_Unsigned>(last) - static_cast<lua_Unsigned>(first);
-  if (count >= kMaxUnpacked || !lua_checkstack(L, static_cast<int>(count) + 1)) return luaL_error(L, "too many results to unpack");
+  if (count >= kMaxUnpacked || !lua_checkstack(L, static_cast<int>(count) + 1))
+    return luaL_error(L, "too many results to unpack");
   charge_range(L, first, last);
   for (lua_Integer i = first;; ++i) {
     lua_geti(L, 1, i);
@@ -124,7 +130,8 @@ int unpack(lua_State* L) {
 /// Every comparison of a sort passes here, whatever compares: the script's function (first upvalue) or Lua's order.
 int counted_less(lua_State* L) {
   std::uint64_t steps = 2;
-  if (lua_type(L, 1) == LUA_TSTRING && lua_type(L, 2) == LUA_TSTRING) steps += std::min(lua_rawlen(L, 1), lua_rawlen(L, 2)) / 16;
+  if (lua_type(L, 1) == LUA_TSTRING && lua_type(L, 2) == LUA_TSTRING)
+    steps += std::min(lua_rawlen(L, 1), lua_rawlen(L, 2)) / 16;
   budget(L).charge(L, steps);
   if (lua_isnil(L, lua_upvalueindex(1))) {
     lua_pushboolean(L, lua_compare(L, 1, 2, LUA_OPLT));

@@ -115,7 +115,8 @@ int os_difftime(lua_State* L) {
 }  // namespace
 
 void open_time(lua_State* L) {
-  const luaL_Reg functions[] = {{"clock", os_clock}, {"date", os_date}, {"difftime", os_difftime}, {"time", os_time}, {nullptr, nullptr}};
+  const luaL_Reg functions[] = {
+      {"clock", os_clock}, {"date", os_date}, {"difftime", os_difftime}, {"time", os_time}, {nullptr, nullptr}};
   luaL_newlib(L, functions);
   lua_setglobal(L, "os");
   lua_register(L, "now", now);

@@ -1,10 +1,10 @@
 #include "runner/lua/values.h"
 
+#include <simdjson.h>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <lua.hpp>
-#include <simdjson.h>
 
 #include "runner/lua/interpreter.h"
 

@@ -24,8 +24,10 @@ double cpu_ns() {
 std::string lines(int count) {
   std::string text;
   for (int i = 0; i < count; ++i) {
-    text += fmt::format(R"({{"deviceId":"AZ3166-{}","messageId":{},"temperature":{:.2f},"humidity":{:.2f},"pressure":{:.2f},"ts":{}}})" "\n",
-                        i % 100, i, 20 + (i * 7 % 100) / 10.0, (i * 37 % 10000) / 100.0, 1000 + i % 50 / 7.0, 1700000000000 + i);
+    text += fmt::format(
+        R"({{"deviceId":"AZ3166-{}","messageId":{},"temperature":{:.2f},"humidity":{:.2f},"pressure":{:.2f},"ts":{}}})"
+        "\n",
+        i % 100, i, 20 + (i * 7 % 100) / 10.0, (i * 37 % 10000) / 100.0, 1000 + i % 50 / 7.0, 1700000000000 + i);
   }
   return text;
 }
@@ -64,7 +66,8 @@ int main() {
       record.temp = record.temperature
       record.temperature = nil
       return record
-    end)", input));
+    end)",
+                                                                          input));
   fmt::print("read and write text    {:6.1f} ns/record\n",
              median_of_runs("function process(record) record.id = record.deviceId return record end", input));
 }

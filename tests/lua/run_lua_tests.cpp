@@ -1,6 +1,5 @@
-// Runs the tests of one shipped script: run_lua_tests EXPECT SCRIPT TEST_FILE, where EXPECT is expect.lua. All run in one sandbox,
-// as the script runs in a pipeline.
-// Exit status 0 only if there were tests and all passed.
+// Runs the tests of one shipped script: run_lua_tests EXPECT SCRIPT TEST_FILE, where EXPECT is expect.lua. All run in one
+// sandbox, as the script runs in a pipeline. Exit status 0 only if there were tests and all passed.
 
 #include <fmt/core.h>
 

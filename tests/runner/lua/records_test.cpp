@@ -10,8 +10,7 @@ TEST_CASE("a no-op script returns every value as it came") {
   const char* const corpus[] = {
       R"({"i":9223372036854775807,"j":-9223372036854775808,"one":1,"real":1.0,"zero":0,"minus":-0.0,"huge":1e300,"tiny":5e-324,"third":0.3333333333333333})",
       R"({"null":null,"list":[],"object":{},"nested":{"list":[[],[{}],{"a":[null]}],"object":{"x":{}}},"true":true,"false":false})",
-      R"({"text":"","unicode":"åß∂ 漢字 😀","escaped":"\"\\\n\u0000\u001f","z":1,"a":2,"m":3})",
-      R"({})",
+      R"({"text":"","unicode":"åß∂ 漢字 😀","escaped":"\"\\\n\u0000\u001f","z":1,"a":2,"m":3})", R"({})",
       R"({"":1,"a b":2,"device":"field","time":"field","meta":3})"};
   ScriptRun touch(process_function("for k, v in pairs(record) do record[k] = v end return record"));
   ScriptRun copy(process_function("return Record(record)"));
@@ -35,13 +34,15 @@ TEST_CASE("absent, null, empty list and empty object stay four things") {
     record.kinds = list{record.absent == nil, record.null == null, #record.list, #record.object, type(null), tostring(null)}
     record.made = {l = list{}, o = {}, n = null, gone = nil, some = {1, null, list{2}}}
     return record)"));
-  CHECK(run.process(R"({"null":null,"list":[],"object":{}})") ==
-        R"({"null":null,"list":[],"object":{},"kinds":[true,true,0,0,"userdata","null"],"made":{"l":[],"n":null,"o":{},"some":[1,null,[2]]}})");
+  CHECK(
+      run.process(R"({"null":null,"list":[],"object":{}})") ==
+      R"({"null":null,"list":[],"object":{},"kinds":[true,true,0,0,"userdata","null"],"made":{"l":[],"n":null,"o":{},"some":[1,null,[2]]}})");
 }
 
 TEST_CASE("integers and doubles keep their kind through a script's arithmetic") {
   ScriptRun run(process_function("record.a = record.i + 1 record.b = record.r + 1 record.c = record.i / 1 return record"));
-  CHECK(run.process(R"({"i":9007199254740993,"r":1.0})") == R"({"i":9007199254740993,"r":1.0,"a":9007199254740994,"b":2.0,"c":9007199254740992.0})");
+  CHECK(run.process(R"({"i":9007199254740993,"r":1.0})") ==
+        R"({"i":9007199254740993,"r":1.0,"a":9007199254740994,"b":2.0,"c":9007199254740992.0})");
 }
 
 TEST_CASE("a string that is not UTF-8 becomes bytes, bytes are read as strings") {
@@ -68,7 +69,8 @@ TEST_CASE("fields are walked in their order, also while they are removed or chan
     record.names = names
     record.count = #record
     return record)"));
-  CHECK(run.process(R"({"z":0,"y":0,"a":1,"k":0,"b":2,"c":0})") == R"({"a":2,"b":3,"names":["z","y","a","k","b","c"],"count":3})");
+  CHECK(run.process(R"({"z":0,"y":0,"a":1,"k":0,"b":2,"c":0})") ==
+        R"({"a":2,"b":3,"names":["z","y","a","k","b","c"],"count":3})");
 }
 
 TEST_CASE("nested values are read and written in place") {
@@ -118,7 +120,8 @@ TEST_CASE("the table library works on lists in records") {
 }
 
 TEST_CASE("objects keep their order in a list whose elements move") {
-  ScriptRun run(process_function("local first = record.l[1] table.remove(record.l, 1) first.v = 9 record.first = first return record"));
+  ScriptRun run(
+      process_function("local first = record.l[1] table.remove(record.l, 1) first.v = 9 record.first = first return record"));
   CHECK(run.process(R"({"l":[{"v":1},{"v":2},{"v":3}]})") == R"({"l":[{"v":2},{"v":3}],"first":{"v":9}})");
 }
 
@@ -169,8 +172,9 @@ function process(record, meta)
   kept, nested, old_meta, next_of = record, record.o, meta, pairs(record)
   return record
 end)");
-  CHECK(run.process(R"([{"v":1,"o":{"x":1}},{"v":2,"o":{"x":2}}])") ==
-        "{\"v\":1,\"o\":{\"x\":1}}\n{\"v\":2,\"o\":{\"x\":2},\"kept\":false,\"nested\":false,\"meta\":false,\"returned\":false}");
+  CHECK(
+      run.process(R"([{"v":1,"o":{"x":1}},{"v":2,"o":{"x":2}}])") ==
+      "{\"v\":1,\"o\":{\"x\":1}}\n{\"v\":2,\"o\":{\"x\":2},\"kept\":false,\"nested\":false,\"meta\":false,\"returned\":false}");
 }
 
 TEST_CASE("meta is readable, and device, time and kind can be set") {
@@ -204,7 +208,8 @@ TEST_CASE("new records take the meta of the record in hand unless told") {
 }
 
 TEST_CASE("objects of a new record are written in place where there is no record in hand") {
-  ScriptRun run("function process(r) return r end function tick(now) local r = Record{o = {x = 1}} r.o.x = 2 r.o.y = 3 return r end");
+  ScriptRun run(
+      "function process(r) return r end function tick(now) local r = Record{o = {x = 1}} r.o.x = 2 r.o.y = 3 return r end");
   auto batch = run.script.tick(run.now);
   REQUIRE(batch.has_value());
   CHECK(ScriptRun::lines(*batch) == R"({"o":{"x":2,"y":3}})");
@@ -212,7 +217,8 @@ TEST_CASE("objects of a new record are written in place where there is no record
 
 TEST_CASE("a record shows itself as text") {
   ScriptRun run(process_function("record.text = tostring(record) .. tostring(record.o) return record"));
-  CHECK(run.process(R"({"a":1.0,"o":{"l":[]}})") == R"({"a":1.0,"o":{"l":[]},"text":"{\"a\":1.0,\"o\":{\"l\":[]}}{\"l\":[]}"})");
+  CHECK(run.process(R"({"a":1.0,"o":{"l":[]}})") ==
+        R"({"a":1.0,"o":{"l":[]},"text":"{\"a\":1.0,\"o\":{\"l\":[]}}{\"l\":[]}"})");
 }
 
 TEST_CASE("a text longer than the script may read passes by untouched") {
@@ -225,7 +231,8 @@ TEST_CASE("a text longer than the script may read passes by untouched") {
 }
 
 TEST_CASE("records with very many fields work") {
-  ScriptRun run(process_function("for i = 1, 2000 do record['f' .. i] = i end for i = 1, 2000, 2 do record['f' .. i] = nil end return record"));
+  ScriptRun run(process_function(
+      "for i = 1, 2000 do record['f' .. i] = i end for i = 1, 2000, 2 do record['f' .. i] = nil end return record"));
   run.process("{}");
   REQUIRE(run.errors == std::vector<std::string>{});
   REQUIRE(run.batch.records[0].fields.size() == 1000);

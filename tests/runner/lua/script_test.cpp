@@ -13,7 +13,8 @@ TEST_CASE("a script adds, renames and drops") {
       record.temp = record.temperature
       record.temperature = nil
       return record)"));
-  CHECK(run.process(R"([{"temperature":20.5,"humidity":50},{"temperature":1,"humidity":90}])") == R"({"humidity":50,"sum":70.5,"temp":20.5})");
+  CHECK(run.process(R"([{"temperature":20.5,"humidity":50},{"temperature":1,"humidity":90}])") ==
+        R"({"humidity":50,"sum":70.5,"temp":20.5})");
   CHECK(run.dropped == 1);
   CHECK(run.errors.empty());
 }
@@ -36,7 +37,8 @@ TEST_CASE("many records out of one, over many records, keep their order") {
   std::string expected;
   for (int i = 1; i <= 200; ++i) {
     in += (i > 1 ? "," : "") + std::string("{\"n\":") + std::to_string(i) + "}";
-    for (int k = 1; k <= 5; ++k) expected += (expected.empty() ? "" : "\n") + std::string("{\"n\":") + std::to_string(i * 10 + k) + "}";
+    for (int k = 1; k <= 5; ++k)
+      expected += (expected.empty() ? "" : "\n") + std::string("{\"n\":") + std::to_string(i * 10 + k) + "}";
   }
   CHECK(run.process(in + "]") == expected);
 }
@@ -49,8 +51,8 @@ TEST_CASE("a record returned twice is two records that change apart") {
 }
 
 TEST_CASE("what process returns is a record, a list of records or nil; anything else is an error") {
-  for (const char* wrong : {"return 5", "return true", "return 'x'", "return null", "return {1}", "return {record, null}", "return meta",
-                            "return record.nested", "return function() end"}) {
+  for (const char* wrong : {"return 5", "return true", "return 'x'", "return null", "return {1}", "return {record, null}",
+                            "return meta", "return record.nested", "return function() end"}) {
     INFO(wrong);
     ScriptRun run(process_function(wrong));
     CHECK(run.process(R"({"nested":{"a":1}})").empty());
@@ -76,8 +78,8 @@ function process(record, meta)
 end)");
   CHECK(run.process(R"([{"v":1,"bad":true,"nested":{"a":1}},{"v":2,"nested":{"a":1}}])") == R"({"nested":{"a":9},"extra":2})");
   REQUIRE(run.errors.size() == 1);
-  CHECK_THAT(run.errors[0], Catch::StartsWith("rule.lua:4: bad one\nstack traceback:\n") && Catch::Contains("rule.lua:4: in ") &&
-                                Catch::Contains("rule.lua:12: in function"));
+  CHECK_THAT(run.errors[0], Catch::StartsWith("rule.lua:4: bad one\nstack traceback:\n") &&
+                                Catch::Contains("rule.lua:4: in ") && Catch::Contains("rule.lua:12: in function"));
   CHECK(run.rejected[0] == R"({"v":1,"bad":true,"nested":{"a":1}})");
 }
 
@@ -92,7 +94,8 @@ function process(record)
   return record
 end)");
   REQUIRE(run.script.init().has_value());
-  CHECK(run.process(R"([{"v":1},{"v":2},{"loop":true},{"v":3}])") == "{\"v\":1,\"seen\":1}\n{\"v\":2,\"seen\":2}\n{\"v\":3,\"seen\":1}");
+  CHECK(run.process(R"([{"v":1},{"v":2},{"loop":true},{"v":3}])") ==
+        "{\"v\":1,\"seen\":1}\n{\"v\":2,\"seen\":2}\n{\"v\":3,\"seen\":1}");
   CHECK(run.logs == std::vector<std::string>{"init", "init"});
   CHECK(run.script.restarts() == 1);
 }
@@ -156,9 +159,10 @@ TEST_CASE("the table library works as in Lua") {
     record.unpacked = select("#", table.unpack({1, nil, 3}, 1, 3))
     record.errors = list{pcall(table.insert, {}, 5, 1), pcall(table.concat, {{}}), pcall(table.sort, {1, "x"})}
     return record)"));
-  CHECK(run.process("{}") ==
-        R"({"sorted":[1,3,4,5,9],"down":[9,5,4,3,1],"removed":[1,9,true,3],"moved":[1,1,2,3],"other":[2,3],"text":"1-2.5-x23","unpacked":3,)"
-        R"("errors":[false,false,false,"attempt to compare string with number"]})");
+  CHECK(
+      run.process("{}") ==
+      R"({"sorted":[1,3,4,5,9],"down":[9,5,4,3,1],"removed":[1,9,true,3],"moved":[1,1,2,3],"other":[2,3],"text":"1-2.5-x23","unpacked":3,)"
+      R"("errors":[false,false,false,"attempt to compare string with number"]})");
 }
 
 TEST_CASE("times and dates come from the stage's clock") {
@@ -192,7 +196,8 @@ TEST_CASE("random numbers are the same in every run") {
 
 TEST_CASE("a script that cannot be compiled or lacks process is invalid") {
   auto compile = [](std::string source, lua::Limits limits = {}) {
-    auto compiled = lua::Script::compile(std::move(source), "rule.lua", limits, {[] { return Time{}; }, [](LogLevel, std::string_view) {}});
+    auto compiled =
+        lua::Script::compile(std::move(source), "rule.lua", limits, {[] { return Time{}; }, [](LogLevel, std::string_view) {}});
     REQUIRE_FALSE(compiled.has_value());
     CHECK(compiled.error().kind == ErrorKind::invalid);
     return compiled.error().what;
@@ -218,7 +223,9 @@ TEST_CASE("too little memory for the start is an error, wherever it runs out") {
 }
 
 TEST_CASE("tick returns records made by Record") {
-  ScriptRun run("function process(r) kept = r return r end function tick(now) return {Record({at = now}, {kind = 'presence'}), Record()} end");
+  ScriptRun run(
+      "function process(r) kept = r return r end function tick(now) return {Record({at = now}, {kind = 'presence'}), Record()} "
+      "end");
   REQUIRE(run.script.has_tick());
   run.process("{}");
   auto batch = run.script.tick(run.now + 5s);
