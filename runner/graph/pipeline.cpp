@@ -151,9 +151,10 @@ class Checker {
   /// `publish: ADDR` becomes a sink below the stage, an address in `from` a source above it.
   void add_remote_ends() {
     std::vector<Draft> all;
-    for (std::size_t i = 0; i < drafts_.size(); ++i) {
-      Draft& draft = drafts_[i];
-      if (draft.from.empty() && i > 0 && !is(draft, Role::source)) draft.from = {drafts_[i - 1].stage.id};
+    std::string above;
+    for (Draft& draft : drafts_) {
+      if (draft.from.empty() && !above.empty() && !is(draft, Role::source)) draft.from = {above};
+      above = draft.stage.id;
       std::vector<Draft> after;
       for (std::size_t k = 0; k < draft.from.size(); ++k) {
         if (!is_address(draft.from[k])) continue;

@@ -321,7 +321,7 @@ std::vector<StageView> Supervisor::views() const {
 
 void Supervisor::wake() noexcept {
   std::uint64_t one = 1;
-  [[maybe_unused]] ssize_t written = write(wakes_, &one, sizeof one);
+  [[maybe_unused]] ssize_t written = ::write(wakes_, &one, sizeof one);
 }
 
 void Supervisor::wait(std::optional<Duration> longest) {
@@ -330,14 +330,14 @@ void Supervisor::wait(std::optional<Duration> longest) {
   if (poll(polled, std::size(polled), timeout) <= 0) return;
   if (polled[0].revents != 0) {
     signalfd_siginfo info{};
-    while (read(signals_, &info, sizeof info) == sizeof info) {
+    while (::read(signals_, &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGHUP) reload_asked_ = true;
       if (info.ssi_signo != SIGHUP) stop_asked_ = true;
     }
   }
   if (polled[1].revents != 0) {
     std::uint64_t count = 0;
-    [[maybe_unused]] ssize_t taken = read(wakes_, &count, sizeof count);
+    [[maybe_unused]] ssize_t taken = ::read(wakes_, &count, sizeof count);
   }
   if (polled[2].revents != 0 && watch_.take()) {
     pollfd more{watch_.descriptor(), POLLIN, 0};
