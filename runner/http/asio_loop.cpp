@@ -5,26 +5,33 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
+#include <utility>
 
 namespace millrace::http {
-namespace {
 
-class PendingTimer final : public Timer::Pending {
+class AsioLoop::PendingTimer final : public Timer::Pending {
  public:
-  PendingTimer(boost::asio::io_context& context, Loop::Clock::duration delay, std::function<void()> task)
-      : timer_(context, delay) {
+  PendingTimer(AsioLoop& loop, Clock::duration delay, std::function<void()> task)
+      : loop_(loop), task_(std::make_shared<std::function<void()>>(std::move(task))), timer_(loop.context_, delay) {
+    loop_.timers_.insert(this);
     // Cancelling cannot recall a handler that is already on its way, so the handler looks whether the timer still lives.
-    timer_.async_wait([alive = std::weak_ptr<int>(alive_), task = std::move(task)](boost::system::error_code error) {
-      if (!error && !alive.expired()) task();
+    timer_.async_wait([pending = std::weak_ptr(task_)](boost::system::error_code error) {
+      auto due = pending.lock();
+      if (error || !due) return;
+      auto run = std::move(*due);
+      if (run) run();
     });
   }
 
+  ~PendingTimer() override { loop_.timers_.erase(this); }
+
+  std::function<void()> forget() { return std::exchange(*task_, nullptr); }
+
  private:
-  std::shared_ptr<int> alive_ = std::make_shared<int>();
+  AsioLoop& loop_;
+  std::shared_ptr<std::function<void()>> task_;
   boost::asio::steady_timer timer_;
 };
-
-}  // namespace
 
 AsioLoop::AsioLoop() : scratch_(64U << 10U) {}
 
@@ -50,6 +57,9 @@ void AsioLoop::stop() {
   }
   context_.stop();
   if (thread_.joinable()) thread_.join();
+  // A task may hold what holds its own timer; and what goes with one task may take other timers along.
+  std::vector<std::function<void()>> undue;
+  for (PendingTimer* timer : timers_) undue.push_back(timer->forget());
 }
 
 void AsioLoop::post(std::function<void()> task) {
@@ -72,7 +82,7 @@ void AsioLoop::run_posted() {
 }
 
 Timer AsioLoop::after(Clock::duration delay, std::function<void()> task) {
-  return Timer(std::make_unique<PendingTimer>(context_, delay, std::move(task)));
+  return Timer(std::make_unique<PendingTimer>(*this, delay, std::move(task)));
 }
 
 }  // namespace millrace::http

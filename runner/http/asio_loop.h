@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 #include "runner/http/loop.h"
@@ -23,7 +24,7 @@ class AsioLoop final : public Loop {
 
   void start();
 
-  /// Ends the thread; from any thread but the loop's. Tasks that have not run are destroyed, later ones at once.
+  /// Ends the thread; from any thread but the loop's. Tasks and timers that have not run are destroyed, later ones at once.
   void stop();
 
   void post(std::function<void()> task) override;
@@ -35,6 +36,7 @@ class AsioLoop final : public Loop {
   std::span<char> scratch() { return scratch_; }
 
  private:
+  class PendingTimer;
   void run_posted();
 
   boost::asio::io_context context_{1};
@@ -43,6 +45,7 @@ class AsioLoop final : public Loop {
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;
   bool stopped_ = false;
+  std::unordered_set<PendingTimer*> timers_;
   std::thread thread_;
 };
 

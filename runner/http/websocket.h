@@ -60,6 +60,9 @@ class FrameReader {
     virtual void close(std::optional<std::uint16_t> code) = 0;
   };
 
+  /// A frame that claims more than `largest_frame` bytes is refused with too_big at its header.
+  explicit FrameReader(std::uint64_t largest_frame = std::uint64_t{1} << 20U) : largest_frame_(largest_frame) {}
+
   /// Reads all of `bytes`. On a violation returns the code to close with; nothing may be read after.
   std::optional<CloseCode> read(std::span<char> bytes, Receiver& receiver);
 
@@ -73,6 +76,7 @@ class FrameReader {
   std::optional<CloseCode> end_control(Receiver& receiver);
   std::size_t header_size() const;
 
+  std::uint64_t largest_frame_;
   char header_[14] = {};
   std::uint8_t header_have_ = 0;
   bool in_payload_ = false;

@@ -117,6 +117,7 @@ std::optional<CloseCode> FrameReader::begin_frame() {
   in_payload_ = true;
 
   if (is_control(opcode_)) return final_ && left_ <= control_limit ? std::nullopt : std::optional(CloseCode::protocol_error);
+  if (left_ > largest_frame_) return CloseCode::too_big;
   bool continues = opcode_ == Opcode::continuation;
   if (continues != (message_ != Opcode::continuation)) return CloseCode::protocol_error;
   if (!continues) {

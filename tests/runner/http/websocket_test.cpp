@@ -76,6 +76,15 @@ TEST_CASE("frames are read alike in pieces of any size") {
   CHECK(lines[8] == "close:1000");
 }
 
+TEST_CASE("a frame too large is refused at its header") {
+  FrameReader reader(100);
+  Transcript transcript;
+  auto bytes = client_frame(0x01, std::string(100, 'x')) + client_frame(0x80, std::string(101, 'x')).substr(0, 8);
+  CHECK((reader.read(std::span(bytes), transcript) == CloseCode::too_big));
+  std::string huge("\x82\xFF\x40\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 14);
+  CHECK((read(huge, 1).violation == CloseCode::too_big));
+}
+
 TEST_CASE("nothing is read after a Close frame") {
   CHECK(read(client_frame(0x88, "") + "rubbish", 100).lines == std::vector<std::string>{"close:"});
 }

@@ -1,0 +1,223 @@
+#include "plugins/signalr/connection.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "plugins/signalr/handshake.h"
+#include "plugins/signalr/hub.h"
+
+namespace millrace::signalr {
+namespace {
+
+using http::websocket::CloseCode;
+
+SharedFrame framed(const Protocol& protocol, std::string_view messages) {
+  auto frame = std::make_shared<Frame>();
+  protocol.append_framed(frame->bytes, messages);
+  return frame;
+}
+
+}  // namespace
+
+Connection::Connection(Hub& hub, std::string id, std::string token, const Protocol* protocol, Time now)
+    : hub_(hub),
+      id_(std::move(id)),
+      token_(std::move(token)),
+      protocol_(protocol),
+      queue_(hub.options().client_queue, hub.options().slow_client),
+      opened_(now),
+      last_received_(now),
+      last_sent_(now) {}
+
+Connection::~Connection() = default;
+
+void Connection::attach(std::unique_ptr<Transport> transport) {
+  transport_ = std::move(transport);
+  if (protocol_) activate();
+}
+
+bool Connection::in_group(std::string_view group) const {
+  return std::find(groups_.begin(), groups_.end(), group) != groups_.end();
+}
+
+void Connection::activate() {
+  active_ = true;
+  hub_.activated(*this);
+}
+
+void Connection::send(const SharedFrame& frame) {
+  if (closing_ || transport_->closing()) return;
+  if (!queue_.fits(frame->bytes.size())) transport_->write(queue_);
+  auto pushed = queue_.push(frame);
+  hub_.counters_.records.add(frame->records);
+  if (pushed.conflated > 0) hub_.counters_.conflated.add(pushed.conflated);
+  if (pushed.dropped > 0) hub_.counters_.dropped.add(pushed.dropped);
+  if (pushed.full) return close(End::slow, "The client does not read fast enough.", true);
+  if (protocol_ != &plain_protocol()) last_sent_ = hub_.now_;
+  hub_.touch(*this);
+}
+
+void Connection::flush() {
+  flush_due_ = false;
+  while (transport_->write(queue_)) {
+    if (closing_ || transport_->closing() || queue_.owed().empty()) return;
+    hub_.pay(*this);
+  }
+}
+
+template <class Append>
+void Connection::send_message(Append append) {
+  std::string message;
+  append(message);
+  send(framed(*protocol_, message));
+}
+
+void Connection::complete(std::string_view invocation, std::string_view result_json) {
+  send_message([&](std::string& out) { protocol_->append_completion(out, invocation, result_json); });
+}
+
+void Connection::complete_with_error(std::string_view invocation, std::string_view error) {
+  send_message([&](std::string& out) { protocol_->append_error(out, invocation, error); });
+}
+
+void Connection::close(End why, std::string_view error, bool allow_reconnect) {
+  if (closing_ || transport_->closing()) return;
+  closing_ = true;
+  end_ = why;
+  if (why == End::slow) queue_.discard();
+  if (active_ && protocol_ != &plain_protocol()) {
+    std::string message;
+    protocol_->append_close(message, error, allow_reconnect);
+    queue_.push_last(framed(*protocol_, message));
+  }
+  CloseCode code = CloseCode::normal;
+  if (why == End::too_big) code = CloseCode::too_big;
+  if (protocol_ == &plain_protocol() && why == End::shutdown) code = CloseCode::going_away;
+  if (protocol_ == &plain_protocol() && why == End::slow) code = CloseCode::try_again_later;
+  transport_->close(queue_, code, {});
+}
+
+void Connection::abort() { transport_->abort(); }
+
+void Connection::broken() { hub_.doom(*this); }
+
+void Connection::ended() { hub_.ended(*this); }
+
+void Connection::received(std::string_view bytes) {
+  last_received_ = hub_.now_;
+  if (closing_ || protocol_ == &plain_protocol() || bytes.empty()) return;
+  in_ += bytes;
+  consume();
+}
+
+void Connection::received_too_much() {
+  if (!active_) return refuse_handshake(cancelled_handshake().response());
+  close(End::too_big,
+        fmt::format("Connection closed with an error. The maximum message size of {}B was exceeded.",
+                    hub_.options().message_bytes),
+        false);
+}
+
+void Connection::consume() {
+  std::size_t limit = hub_.options().message_bytes;
+  std::string bytes = std::exchange(in_, {});
+  std::string_view rest = bytes;
+  while (!rest.empty() && !closing_) {
+    std::size_t size = (protocol_ ? protocol_ : &json_protocol())->message_size(rest);
+    if ((size == 0 ? rest.size() : size - 1) > limit) {
+      return received_too_much();
+    }
+    if (size == 0) break;
+    std::string_view message = rest.substr(0, size);
+    rest.remove_prefix(size);
+    if (!(protocol_ ? handle(message) : handle_first(message))) return;
+  }
+  in_ = rest;
+}
+
+bool Connection::handle_first(std::string_view message) {
+  message.remove_suffix(1);
+  Handshake handshake = read_handshake(message);
+  if (!handshake.protocol) {
+    refuse_handshake(handshake.response());
+    return false;
+  }
+  protocol_ = handshake.protocol;
+  send(framed(*protocol_, handshake.response()));
+  activate();
+  return true;
+}
+
+void Connection::refuse_handshake(const std::string& response) {
+  if (closing_ || transport_->closing()) return;
+  closing_ = true;
+  end_ = End::handshake;
+  queue_.push_last(framed(json_protocol(), response));
+  transport_->close(queue_, CloseCode::normal, {});
+}
+
+void Connection::fail(std::string_view error) {
+  close(End::protocol, fmt::format("Connection closed with an error. {}", error), false);
+}
+
+bool Connection::handle(std::string_view text) {
+  auto parsed = protocol_->parse(text);
+  if (!parsed) {
+    fail(parsed.error().what);
+    return false;
+  }
+  if (!*parsed) return true;
+  Message message = std::move(**parsed);
+  switch (message.type) {
+    case MessageType::ping:
+      client_pings_ = true;
+      break;
+    case MessageType::invocation:
+    case MessageType::stream_invocation:
+      invoke(std::move(message));
+      break;
+    case MessageType::close:
+      closing_ = true;
+      transport_->close(queue_, CloseCode::normal, {});
+      return false;
+    case MessageType::stream_item:
+    case MessageType::completion:
+    case MessageType::cancel_invocation:
+    case MessageType::ack:
+    case MessageType::sequence:
+      break;  // they answer what this server never begins
+  }
+  return !closing_;
+}
+
+void Connection::invoke(Message message) {
+  hub_.counters_.invocations.add();
+  hub_.dispatch(*this, std::move(message));
+}
+
+void Connection::tick(Time now) {
+  const HubOptions& options = hub_.options();
+  if (closing_ || transport_->closing()) {
+    if (closing_since_ == Time{}) closing_since_ = now;
+    if (now - closing_since_ >= options.close_timeout) abort();
+    return;
+  }
+  if (!protocol_) {
+    if (now - opened_ >= options.handshake_timeout) refuse_handshake(cancelled_handshake().response());
+    return;
+  }
+  bool plain = protocol_ == &plain_protocol();
+  if ((plain || client_pings_) && now - last_received_ >= options.client_timeout)
+    return close(End::timeout, "The client has been silent for too long.", true);
+  if (now - last_sent_ < options.keep_alive || !queue_.empty()) return;
+  last_sent_ = now;
+  if (plain) {
+    transport_->ping(queue_);
+  } else {
+    send_message([&](std::string& out) { protocol_->append_ping(out); });
+  }
+  flush();
+}
+
+}  // namespace millrace::signalr

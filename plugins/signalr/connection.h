@@ -1,0 +1,104 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plugins/signalr/call.h"
+#include "plugins/signalr/frame.h"
+#include "plugins/signalr/outgoing.h"
+#include "plugins/signalr/protocol.h"
+#include "plugins/signalr/transport.h"
+#include "runner/http/loop.h"
+
+namespace millrace::signalr {
+
+class Hub;
+
+/// Why the server ends a connection, for counting.
+enum class End { client, handshake, timeout, protocol, too_big, slow, shutdown };
+
+/// One client of a hub: handshake, messages, what it has joined, what it is still to be sent. Owned by its hub; belongs to the
+/// loop's thread.
+class Connection final : public Transport::Owner, public std::enable_shared_from_this<Connection> {
+ public:
+  using Time = http::Loop::Clock::time_point;
+
+  /// `protocol` is null for a client that is to shake hands first.
+  Connection(Hub& hub, std::string id, std::string token, const Protocol* protocol, Time now);
+  ~Connection() override;
+
+  void attach(std::unique_ptr<Transport> transport);
+
+  const std::string& id() const { return id_; }
+  Outgoing& queue() { return queue_; }
+
+  /// The client's protocol, once it is ready to receive.
+  const Protocol* protocol() const { return active_ ? protocol_ : nullptr; }
+
+  /// Whether it has named what it wants; until then it gets everything.
+  bool selective() const { return selective_; }
+  bool in_group(std::string_view group) const;
+  const std::vector<std::string>& groups() const { return groups_; }
+
+  /// Queues a frame, which flush() sends. Nothing happens to a connection that is closing.
+  void send(const SharedFrame& frame);
+
+  /// Writes what is queued, then what is owed.
+  void flush();
+
+  void complete(std::string_view invocation, std::string_view result_json);
+  void complete_with_error(std::string_view invocation, std::string_view error);
+
+  /// Ends the connection with a Close message, then the transport's own closing.
+  void close(End why, std::string_view error, bool allow_reconnect);
+
+  /// Looks at the clocks: time-outs, keep-alive.
+  void tick(Time now);
+
+  /// Ends at once.
+  void abort();
+
+  void received(std::string_view bytes) override;
+  void received_too_much() override;
+  void received_all() override { flush(); }
+  void writable() override { flush(); }
+  void broken() override;
+  void ended() override;
+
+ private:
+  friend class Hub;
+
+  void consume();
+  bool handle_first(std::string_view message);
+  bool handle(std::string_view message);
+  void refuse_handshake(const std::string& response);
+  void fail(std::string_view error);
+  void invoke(Message message);
+  template <class Append>
+  void send_message(Append append);
+  void activate();
+
+  Hub& hub_;
+  std::string id_;
+  std::string token_;  ///< empty if it came without negotiating
+  const Protocol* protocol_;
+  bool active_ = false;
+  bool selective_ = false;
+  bool closing_ = false;
+  bool flush_due_ = false;  ///< in the hub's list of those to flush
+  bool client_pings_ = false;
+  End end_ = End::client;
+  std::unique_ptr<Transport> transport_;
+  Outgoing queue_;
+  std::string in_;  ///< an incomplete message
+  std::vector<std::string> groups_;
+  Time opened_;
+  Time last_received_;
+  Time last_sent_;  ///< or, without a hub protocol, last asked whether it lives
+  Time closing_since_{};
+  std::size_t place_ = 0;  ///< in the hub's list of connections
+};
+
+}  // namespace millrace::signalr

@@ -1,0 +1,171 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "plugins/signalr/connection.h"
+#include "plugins/signalr/handover.h"
+#include "plugins/signalr/latest.h"
+#include "plugins/signalr/publication.h"
+#include "runner/http/origin.h"
+#include "runner/http/routes.h"
+#include "runner/stage/context.h"
+#include "runner/stage/error.h"
+
+namespace millrace::signalr {
+
+struct HubOptions {
+  using Time = std::chrono::milliseconds;
+
+  std::string path = "/hubs/telemetry";
+  std::string plain = {};  ///< of the plain WebSocket; empty: none
+  std::vector<std::string> origins = {};
+  std::size_t client_queue = 64U << 10U;  ///< bytes
+  SlowClient slow_client = SlowClient::newest;
+  std::size_t max_connections = 10'000;
+  std::uint32_t series = 10'000;           ///< whose latest record is kept
+  Time flush{0};                           ///< how long records gather before they go out
+  std::size_t message_bytes = 32U << 10U;  ///< of one message from a client
+
+  Time keep_alive = std::chrono::seconds(15);
+  Time client_timeout = std::chrono::seconds(30);
+  Time handshake_timeout = std::chrono::seconds(15);
+  Time attach_timeout = std::chrono::seconds(15);  ///< between negotiate and the transport
+  Time close_timeout = std::chrono::seconds(5);
+
+  friend bool operator==(const HubOptions&, const HubOptions&) = default;
+};
+
+/// Figures of a hub, any thread.
+struct HubCounters {
+  Counter clients;  ///< now
+  Counter connected;
+  Counter frames;   ///< made, each for any number of clients
+  Counter records;  ///< queued to clients, or owed
+  Counter conflated;
+  Counter dropped;
+  Counter evicted;  ///< series beyond the limit
+  Counter invocations;
+  Counter ended_by_client, ended_handshake, ended_timeout, ended_protocol, ended_slow, ended_shutdown, refused_full;
+};
+
+/// A SignalR hub on a listener: its connections, their groups, its methods, and the broadcast of what pipelines publish.
+/// Everything happens on the listener's loop, but for open(), publish(), retire() and the counters, which any thread may use.
+/// Owned by those who publish; let go of it on the loop (see Attachment).
+///
+/// A record without a narrower audience goes to every connection that never subscribed and to the members of its device's
+/// group, an alert also to the group of its key; to each once. Each turn makes one frame an audience and protocol.
+class Hub final : public std::enable_shared_from_this<Hub> {
+ public:
+  Hub(std::shared_ptr<http::Loop> loop, HubOptions options);
+  ~Hub();
+
+  /// Claims the paths; fails if one is taken.
+  Result<void> open(http::Routes& routes);
+
+  /// Registers a method, its name in any case. Before open().
+  void method(std::string_view name, Method method);
+
+  /// Hands a batch over; false if too much is waiting already.
+  bool publish(std::shared_ptr<const Publication> publication);
+
+  /// Frees the paths, and closes every connection so that its client comes again.
+  void retire();
+  bool retired() const { return retired_; }
+
+  const HubOptions& options() const { return options_; }
+  const HubCounters& counters() const { return counters_; }
+
+  void subscribe(Connection& connection, const std::vector<std::string>& groups);
+  void unsubscribe(Connection& connection, const std::vector<std::string>& groups);
+
+  /// The latest records of the groups, or of all: a JSON list.
+  std::string latest(const std::vector<std::string>& groups) const;
+
+ private:
+  friend class Connection;
+  using Clock = http::Loop::Clock;
+  using Item = Publication::Item;
+
+  struct Pending {
+    std::string id;
+    Clock::time_point expires;
+  };
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  struct Group {
+    std::vector<Connection*> members;
+  };
+  struct Shown {  ///< a record of this turn
+    const Publication* publication;
+    const Item* item;
+    std::uint32_t place;
+  };
+  class Frames;
+
+  void negotiate(const http::Request& request, http::Exchange exchange);
+  void connect(const http::Request& request, http::Exchange exchange);
+  void connect_plain(const http::Request& request, http::Exchange exchange);
+  bool admit(const http::Request& request, http::Exchange& exchange);
+  bool accept(const http::Request& request, http::Exchange exchange, const std::shared_ptr<Connection>& connection,
+              const std::vector<std::string>& groups = {});
+  std::shared_ptr<Connection> make_connection(std::string id, std::string token, const Protocol* protocol);
+  void refuse(const http::Request& request, http::Exchange& exchange, int status, std::string_view text) const;
+
+  void arrived();
+  void turn();
+  std::uint32_t keep_latest(const Publication& publication, const Item& item);
+  void broadcast_telemetry(const std::vector<Shown>& shown);
+  void broadcast_event(const Shown& shown);
+  void flush_touched();
+  void touch(Connection& connection);
+  void owe_all(Connection& connection);
+  void pay(Connection& connection);
+
+  void activated(Connection& connection);
+  void ended(Connection& connection);
+  void doom(Connection& connection);
+  void bury();
+  void dispatch(Connection& connection, Message message);
+  void tick();
+  void schedule_tick();
+  void close_all();
+  void leave(Connection& connection, const std::string& group);
+  void count_end(End why);
+
+  std::shared_ptr<http::Loop> loop_;
+  HubOptions options_;
+  http::Origins origins_;
+  HubCounters counters_;
+  std::shared_ptr<Handover> handover_;
+  std::atomic<bool> retired_ = false;
+
+  std::mutex routes_mutex_;
+  std::vector<http::Route> routes_;
+
+  std::unordered_map<std::string, Method> methods_;   ///< by lower-case name
+  std::unordered_map<std::string, Pending> pending_;  ///< negotiated, by token
+  std::vector<std::shared_ptr<Connection>> connections_;
+  std::unordered_map<std::string, Connection*> attached_;  ///< by token
+  std::unordered_map<std::string, Group, TextHash, std::equal_to<>> groups_;
+  Latest latest_;
+  std::vector<Connection*> touched_;
+  std::vector<std::shared_ptr<Connection>> doomed_;
+  bool burial_posted_ = false;
+  std::size_t frame_limit_;
+  Clock::time_point now_ = Clock::now();
+  std::vector<char> scratch_;
+  http::Timer tick_timer_;
+  http::Timer flush_timer_;
+};
+
+}  // namespace millrace::signalr

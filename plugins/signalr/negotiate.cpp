@@ -1,0 +1,52 @@
+#include "plugins/signalr/negotiate.h"
+
+#include <fmt/core.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+
+#include "runner/stage/json.h"
+
+namespace millrace::signalr {
+
+std::string random_id() {
+  constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::array<unsigned char, 18> random{};
+  // Without a random source every connection could be taken over by anyone: better no process.
+  if (RAND_bytes(random.data(), 16) != 1) std::abort();
+  std::string id;
+  for (std::size_t i = 0; i < random.size(); i += 3) {
+    unsigned group = random[i] << 16U | random[i + 1] << 8U | random[i + 2];
+    for (int shift = 18; shift >= 0; shift -= 6) id += alphabet[group >> shift & 63U];
+  }
+  id.resize(22);  // the last two characters stand for no bytes
+  return id;
+}
+
+Negotiation read_negotiation(const http::Request& request) {
+  auto asked = request.parameter("negotiateVersion");
+  if (!asked) return {};
+  int version = 0;
+  auto [end, error] = std::from_chars(asked->data(), asked->data() + asked->size(), version);
+  if (error != std::errc{} || end != asked->data() + asked->size())
+    return {.error = fmt::format("The client requested an invalid protocol version '{}'", *asked)};
+  if (version < 0)
+    return {.error = fmt::format("The client requested version '{}', but the server does not support this version.", version)};
+  return {.version = std::min(version, 1)};
+}
+
+std::string negotiation_body(const Negotiation& negotiation, const std::string& id, const std::string& token) {
+  if (!negotiation.error.empty()) {
+    std::string body = R"({"error":)";
+    append_json_string(body, negotiation.error);
+    return body + '}';
+  }
+  std::string body = fmt::format(R"({{"negotiateVersion":{},"connectionId":"{}",)", negotiation.version, id);
+  if (negotiation.version >= 1) body += fmt::format(R"("connectionToken":"{}",)", token);
+  return body + R"("availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]})";
+}
+
+}  // namespace millrace::signalr

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+
+#include "runner/http/message.h"
+
+namespace millrace::signalr {
+
+/// 16 bytes of the system's random source, base64url: ids that nobody guesses.
+std::string random_id();
+
+struct Negotiation {
+  int version = 0;
+  std::string error;  ///< for the client; empty if it may go on
+};
+
+/// Reads negotiateVersion of a request. A pure function.
+Negotiation read_negotiation(const http::Request& request);
+
+/// The body that offers what there is. `token` is left out in version 0, where the id serves as token.
+std::string negotiation_body(const Negotiation& negotiation, const std::string& id, const std::string& token);
+
+}  // namespace millrace::signalr

@@ -1,0 +1,124 @@
+#include "plugins/signalr/outgoing.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+namespace millrace::signalr {
+
+void Owed::add(std::uint32_t place) {
+  std::size_t word = place / 64;
+  if (word >= bits_.size()) bits_.resize(word + 1);
+  std::uint64_t bit = std::uint64_t{1} << (place % 64);
+  if ((bits_[word] & bit) == 0) ++count_;
+  bits_[word] |= bit;
+}
+
+void Owed::remove(std::uint32_t place) {
+  std::size_t word = place / 64;
+  if (word >= bits_.size()) return;
+  std::uint64_t bit = std::uint64_t{1} << (place % 64);
+  if ((bits_[word] & bit) != 0) --count_;
+  bits_[word] &= ~bit;
+}
+
+std::uint32_t Owed::take() {
+  assert(!empty() && "nothing is owed");
+  while (true) {
+    if (turn_ >= bits_.size()) turn_ = 0;
+    if (bits_[turn_] == 0) {
+      ++turn_;
+      continue;
+    }
+    auto place = static_cast<std::uint32_t>(turn_ * 64 + static_cast<std::size_t>(std::countr_zero(bits_[turn_])));
+    remove(place);
+    if (empty()) bits_ = {};
+    return place;
+  }
+}
+
+Outgoing::Pushed Outgoing::push(SharedFrame frame) {
+  Pushed pushed;
+  std::size_t bytes = frame->bytes.size();
+  bool telemetry = !frame->series.empty();
+  if (telemetry && policy_ == SlowClient::newest && (!owed_.empty() || !fits(bytes))) {
+    pushed.conflated = conflate(*frame);
+    return pushed;
+  }
+  if (!fits(bytes) && policy_ != SlowClient::disconnect) displace(bytes, pushed);
+  if (fits(bytes)) {
+    append(std::move(frame));
+  } else if (telemetry && policy_ == SlowClient::drop_oldest) {
+    pushed.dropped += frame->records;
+  } else {
+    pushed.full = true;
+  }
+  return pushed;
+}
+
+void Outgoing::push_last(SharedFrame frame) { append(std::move(frame)); }
+
+void Outgoing::append(SharedFrame frame) {
+  bytes_ += frame->bytes.size();
+  frames_.push_back(std::move(frame));
+}
+
+std::uint32_t Outgoing::conflate(const Frame& frame) {
+  for (std::uint32_t place : frame.series) owed_.add(place);
+  return frame.records;
+}
+
+/// Takes telemetry out of the queue, the oldest first, until `wanted` bytes fit.
+void Outgoing::displace(std::size_t wanted, Pushed& pushed) {
+  std::size_t keep = head_;
+  for (std::size_t i = head_; i < frames_.size(); ++i) {
+    bool begun = i == head_ && sent_ > 0;
+    if (!begun && !frames_[i]->series.empty() && bytes_ + wanted > limit_) {
+      bytes_ -= frames_[i]->bytes.size();
+      if (policy_ == SlowClient::newest) {
+        pushed.conflated += conflate(*frames_[i]);
+      } else {
+        pushed.dropped += frames_[i]->records;
+      }
+      continue;
+    }
+    if (keep != i) frames_[keep] = std::move(frames_[i]);
+    ++keep;
+  }
+  frames_.resize(keep);
+}
+
+std::size_t Outgoing::front(std::span<std::string_view> pieces) const {
+  std::size_t count = std::min(pieces.size(), frames_.size() - head_);
+  for (std::size_t i = 0; i < count; ++i) pieces[i] = frames_[head_ + i]->bytes;
+  if (count > 0) pieces[0].remove_prefix(sent_);
+  return count;
+}
+
+void Outgoing::sent(std::size_t bytes) {
+  bytes_ -= bytes;
+  while (bytes > 0) {
+    std::size_t left = frames_[head_]->bytes.size() - sent_;
+    if (bytes < left) {
+      sent_ += bytes;
+      return;
+    }
+    bytes -= left;
+    sent_ = 0;
+    frames_[head_++].reset();
+  }
+  if (!empty()) return;
+  head_ = 0;
+  // An idle client keeps a little room, not what a burst has needed.
+  if (frames_.capacity() > 8) frames_ = {};
+  frames_.clear();
+}
+
+void Outgoing::discard() {
+  std::size_t keep = head_ + (sent_ > 0 ? 1 : 0);
+  frames_.resize(std::min(keep, frames_.size()));
+  bytes_ = empty() ? 0 : frames_[head_]->bytes.size() - sent_;
+  owed_ = {};
+}
+
+}  // namespace millrace::signalr

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "plugins/signalr/frame.h"
+
+namespace millrace::signalr {
+
+/// What happens to telemetry for a client that does not keep up.
+enum class SlowClient {
+  newest,       ///< it is owed the newest value of each series
+  drop_oldest,  ///< what has waited longest is dropped
+  disconnect,   ///< it is disconnected, and may come again
+};
+
+/// Series of which a client is owed the newest value: a set of places in Latest, one bit each.
+class Owed {
+ public:
+  void add(std::uint32_t place);
+  void remove(std::uint32_t place);
+  bool empty() const { return count_ == 0; }
+  std::size_t size() const { return count_; }
+
+  /// Takes one out, going round so that none waits for ever; only if not empty.
+  std::uint32_t take();
+
+ private:
+  std::vector<std::uint64_t> bits_;
+  std::size_t count_ = 0;
+  std::size_t turn_ = 0;  ///< the word to look at next
+};
+
+/// One client's frames that the socket has not taken yet, within `limit` bytes. Frames are kept by reference, and counted in
+/// full though others may share them. Telemetry that does not fit is conflated or dropped as the policy says; all else is never
+/// dropped: if there is no room for it even in place of telemetry, the client must go. A frame is always let into an empty
+/// queue.
+class Outgoing {
+ public:
+  Outgoing(std::size_t limit, SlowClient policy) : limit_(limit), policy_(policy) {}
+
+  struct Pushed {
+    bool full = false;            ///< no room: disconnect
+    std::uint32_t conflated = 0;  ///< records that the client is now owed in their newest form only
+    std::uint32_t dropped = 0;
+  };
+
+  Pushed push(SharedFrame frame);
+
+  /// Puts a frame in whatever the limit: for the last words to a client that goes.
+  void push_last(SharedFrame frame);
+
+  /// Whether push() of so many bytes would simply queue them.
+  bool fits(std::size_t bytes) const { return empty() || bytes_ + bytes <= limit_; }
+
+  bool empty() const { return head_ == frames_.size(); }
+  std::size_t bytes() const { return bytes_; }
+
+  /// Up to `pieces.size()` pieces of what is to be sent next.
+  std::size_t front(std::span<std::string_view> pieces) const;
+
+  /// The socket has taken so many bytes.
+  void sent(std::size_t bytes);
+
+  /// Forgets everything but the rest of a frame that has been sent in part.
+  void discard();
+
+  Owed& owed() { return owed_; }
+  const Owed& owed() const { return owed_; }
+
+ private:
+  void append(SharedFrame frame);
+  std::uint32_t conflate(const Frame& frame);
+  void displace(std::size_t wanted, Pushed& pushed);
+
+  std::size_t limit_;
+  SlowClient policy_;
+  std::vector<SharedFrame> frames_;  ///< from head_ on
+  std::size_t head_ = 0;
+  std::size_t sent_ = 0;   ///< of the frame at head_
+  std::size_t bytes_ = 0;  ///< unsent
+  Owed owed_;
+};
+
+}  // namespace millrace::signalr

@@ -1,0 +1,183 @@
+#include <catch2/catch.hpp>
+
+#include <array>
+#include <numeric>
+
+#include "plugins/signalr/latest.h"
+#include "plugins/signalr/outgoing.h"
+#include "plugins/signalr/publication.h"
+
+using namespace millrace::signalr;
+
+namespace {
+
+SharedFrame telemetry(std::size_t bytes, std::vector<std::uint32_t> places) {
+  auto frame = std::make_shared<Frame>();
+  frame->bytes.assign(bytes, 't');
+  frame->records = static_cast<std::uint32_t>(places.size());
+  frame->series = std::move(places);
+  return frame;
+}
+
+SharedFrame event(std::size_t bytes) {
+  auto frame = std::make_shared<Frame>();
+  frame->bytes.assign(bytes, 'e');
+  frame->records = 1;
+  return frame;
+}
+
+std::string unsent(const Outgoing& queue) {
+  std::array<std::string_view, 16> pieces;
+  std::string text;
+  for (std::size_t i = 0, count = queue.front(pieces); i < count; ++i) text += pieces[i];
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a queue gives its frames in order, from where the socket stopped") {
+  Outgoing queue(100, SlowClient::newest);
+  queue.push(event(3));
+  queue.push(telemetry(4, {0}));
+  CHECK(unsent(queue) == "eeetttt");
+  queue.sent(5);
+  CHECK(unsent(queue) == "tt");
+  CHECK(queue.bytes() == 2);
+  queue.sent(2);
+  CHECK(queue.empty());
+}
+
+TEST_CASE("newest: what does not fit is owed, and so is all telemetry until that is paid") {
+  Outgoing queue(10, SlowClient::newest);
+  CHECK(queue.push(telemetry(8, {1})).conflated == 0);
+  CHECK(queue.push(telemetry(8, {2, 3})).conflated == 2);
+  CHECK(queue.push(telemetry(1, {2})).conflated == 1);  // would fit, but must not overtake
+  CHECK(queue.bytes() == 8);
+  CHECK(queue.owed().size() == 2);
+  CHECK(queue.owed().take() == 2);
+  CHECK(queue.owed().take() == 3);
+  CHECK(queue.owed().empty());
+  queue.sent(8);
+  CHECK(queue.push(telemetry(8, {4})).conflated == 0);
+}
+
+TEST_CASE("newest: an event takes the place of telemetry, but not of what is half sent nor of other events") {
+  Outgoing queue(10, SlowClient::newest);
+  queue.push(telemetry(5, {1}));
+  queue.sent(1);
+  queue.push(event(2));
+  queue.push(telemetry(4, {2}));
+  auto pushed = queue.push(event(3));
+  CHECK_FALSE(pushed.full);
+  CHECK(pushed.conflated == 1);
+  CHECK(unsent(queue) == "tttteeeee");
+  CHECK(queue.bytes() == 9);
+  CHECK(queue.push(event(2)).full);
+  CHECK(unsent(queue) == "tttteeeee");
+}
+
+TEST_CASE("drop_oldest: the oldest telemetry goes, counted in records") {
+  Outgoing queue(10, SlowClient::drop_oldest);
+  queue.push(telemetry(4, {1, 2}));
+  queue.push(event(2));
+  queue.push(telemetry(4, {3}));
+  auto pushed = queue.push(telemetry(4, {4}));
+  CHECK(pushed.dropped == 2);
+  CHECK(unsent(queue) == "eetttttttt");
+  CHECK(queue.push(telemetry(9, {5})).dropped == 3);  // both that waited, and itself, beside the event
+  CHECK(unsent(queue) == "ee");
+}
+
+TEST_CASE("disconnect: what does not fit ends the client") {
+  Outgoing queue(10, SlowClient::disconnect);
+  CHECK_FALSE(queue.push(telemetry(20, {1})).full);  // an empty queue takes any one frame
+  CHECK(queue.push(telemetry(1, {1})).full);
+}
+
+TEST_CASE("discarding keeps the rest of a frame that has begun") {
+  Outgoing queue(100, SlowClient::newest);
+  queue.push(event(5));
+  queue.push(event(6));
+  queue.sent(2);
+  queue.discard();
+  CHECK(queue.bytes() == 3);
+  queue.sent(3);
+  CHECK(queue.empty());
+  queue.push(event(5));
+  queue.discard();
+  CHECK(queue.empty());
+  CHECK(queue.bytes() == 0);
+}
+
+TEST_CASE("what is owed goes round") {
+  Owed owed;
+  for (std::uint32_t place : {5U, 70U, 1000U}) owed.add(place);
+  owed.add(70);
+  CHECK(owed.size() == 3);
+  CHECK(owed.take() == 5);
+  CHECK(owed.take() == 70);
+  owed.add(5);
+  CHECK(owed.take() == 1000);
+  CHECK(owed.take() == 5);
+  CHECK(owed.empty());
+}
+
+TEST_CASE("the latest record of each series is kept, the one silent for longest makes room") {
+  Latest latest(2);
+  CHECK(latest.update(1, "t", "device:a", "a1").place == 0);
+  CHECK(latest.update(2, "t", "device:b", "b1").place == 1);
+  CHECK(latest.update(1, "t", "device:a", "a2").place == 0);
+  CHECK(latest.at(0).json == "a2");
+  auto updated = latest.update(3, "t", "device:c", "c1");
+  CHECK(updated.evicted);
+  CHECK(updated.place == 1);
+  CHECK(latest.at(1).group == "device:c");
+  CHECK(latest.size() == 2);
+  CHECK(latest.update(2, "t", "device:b", "b2").place == 0);  // now a was the oldest
+  CHECK_FALSE(latest.update(3, "t", "device:c", "c2").evicted);
+}
+
+TEST_CASE("a publication holds what each audience is to get") {
+  millrace::Batch batch;
+  auto& arena = batch.arena();
+  auto& reading = batch.append();
+  reading.device = "a";
+  reading.time = millrace::from_millis(5);
+  reading.fields.push(arena, "t", millrace::Value::real(1.0));
+  auto& alert = batch.append();
+  alert.device = "a";
+  alert.kind = millrace::kind::alert;
+  alert.fields.push(arena, "key", millrace::Value::string("plant"));
+  auto& note = batch.append();
+  note.kind = millrace::kind::notification;
+  auto& window = batch.append();
+  window.kind = millrace::kind::window;
+
+  Publication publication(batch, "measurement");
+  REQUIRE(publication.items().size() == 3);
+  const auto& first = publication.items()[0];
+  CHECK(publication.json(first) == R"({"device":"a","time":5,"fields":{"t":1.0}})");
+  CHECK(publication.target(first) == "measurement");
+  CHECK(publication.group(first) == "device:a");
+  CHECK(publication.other(first).empty());
+  CHECK(first.telemetry);
+  const auto& second = publication.items()[1];
+  CHECK(publication.json(second) == R"({"key":"plant"})");
+  CHECK(publication.target(second) == "alert");
+  CHECK(publication.other(second) == "device:plant");
+  CHECK_FALSE(second.telemetry);
+  CHECK(publication.target(publication.items()[2]) == "window");
+}
+
+TEST_CASE("a series is its device, its target and the set of its fields") {
+  millrace::Arena arena;
+  auto id = [&](std::string_view target, std::string_view device, std::vector<std::string_view> names) {
+    millrace::FieldList fields;
+    for (auto name : names) fields.push(arena, name, millrace::Value::integer(1));
+    return series_id(target, device, fields);
+  };
+  CHECK(id("t", "a", {"x", "y"}) == id("t", "a", {"y", "x"}));
+  CHECK(id("t", "a", {"x", "y"}) != id("t", "a", {"x"}));
+  CHECK(id("t", "a", {"x"}) != id("t", "b", {"x"}));
+  CHECK(id("t", "a", {"x"}) != id("u", "a", {"x"}));
+}

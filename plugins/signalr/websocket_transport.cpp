@@ -1,0 +1,121 @@
+#include "plugins/signalr/websocket_transport.h"
+
+#include <array>
+
+namespace millrace::signalr {
+
+namespace websocket = http::websocket;
+
+namespace {
+
+constexpr int reads_a_turn = 8;  ///< then others have their turn
+
+SharedFrame control_frame(websocket::Opcode opcode, std::string_view payload) {
+  auto frame = std::make_shared<Frame>();
+  websocket::append_frame(frame->bytes, opcode, payload);
+  return frame;
+}
+
+}  // namespace
+
+WebSocketTransport::WebSocketTransport(Owner& owner, std::unique_ptr<http::Stream> stream, Outgoing& queue,
+                                       std::span<char> scratch, std::size_t send_buffer)
+    : owner_(owner), stream_(std::move(stream)), queue_(queue), scratch_(scratch) {
+  stream_->limit_send_buffer(send_buffer);
+}
+
+void WebSocketTransport::start() { wait_readable(); }
+
+void WebSocketTransport::wait_readable() {
+  stream_->when_readable([this] { read(); });
+}
+
+void WebSocketTransport::read() {
+  for (int i = 0; i < reads_a_turn && state_ != State::ended; ++i) {
+    http::Io io = stream_->read(scratch_);
+    if (io.closed) return end();
+    if (io.bytes == 0) break;
+    if (violated_) continue;
+    // While closing, only the client's own Close frame matters; data is read and let go.
+    if (auto violation = frames_.read(scratch_.first(io.bytes), *this)) {
+      violated_ = true;
+      if (*violation == websocket::CloseCode::too_big) owner_.received_too_much();
+      close(queue_, *violation, {});
+    }
+  }
+  if (state_ == State::ended) return;
+  owner_.received_all();
+  if (state_ == State::ended) return;
+  finish_if_done();
+  if (state_ != State::ended) wait_readable();
+}
+
+void WebSocketTransport::data(websocket::Opcode, std::string_view bytes, bool) {
+  if (state_ == State::open) owner_.received(bytes);
+}
+
+void WebSocketTransport::ping(std::string_view payload) {
+  if (state_ == State::open && queue_.push(control_frame(websocket::Opcode::pong, payload)).full)
+    close(queue_, websocket::CloseCode::policy, "too many unread pongs");
+}
+
+void WebSocketTransport::pong(std::string_view) {
+  if (state_ == State::open) owner_.received({});
+}
+
+void WebSocketTransport::close(std::optional<std::uint16_t>) {
+  if (state_ == State::open) close(queue_, websocket::CloseCode::normal, {});
+}
+
+void WebSocketTransport::ping(Outgoing& queue) { queue.push(control_frame(websocket::Opcode::ping, {})); }
+
+bool WebSocketTransport::write(Outgoing& queue) {
+  if (waits_for_write_ || state_ == State::ended) return queue.empty();
+  std::array<std::string_view, 16> pieces;
+  while (!queue.empty()) {
+    std::size_t count = queue.front(pieces);
+    http::Io io = stream_->write(std::span(pieces).first(count));
+    queue.sent(io.bytes);
+    if (io.closed) {
+      queue.discard();
+      owner_.broken();
+      return true;
+    }
+    if (io.bytes > 0) continue;
+    waits_for_write_ = true;
+    stream_->when_writable([this] {
+      waits_for_write_ = false;
+      owner_.writable();
+      if (state_ != State::ended) finish_if_done();
+    });
+    return false;
+  }
+  return true;
+}
+
+void WebSocketTransport::close(Outgoing& queue, websocket::CloseCode code, std::string_view reason) {
+  if (state_ != State::open) return;
+  state_ = State::closing;
+  auto frame = std::make_shared<Frame>();
+  frame->bytes = websocket::close_frame(code, reason);
+  queue.push_last(std::move(frame));
+  write(queue);
+}
+
+/// Ends our side once everything is sent: the client then reads the end, closes, and we read that.
+void WebSocketTransport::finish_if_done() {
+  if (state_ != State::closing || !queue_.empty() || writing_ended_ || !(frames_.closed() || violated_)) return;
+  writing_ended_ = true;
+  stream_->end_writing();
+}
+
+void WebSocketTransport::end() {
+  if (state_ == State::ended) return;
+  state_ = State::ended;
+  stream_->close();
+  owner_.ended();
+}
+
+void WebSocketTransport::abort() { end(); }
+
+}  // namespace millrace::signalr
