@@ -63,25 +63,25 @@ const std::vector<Attack> kEndless{
     {"a pattern inside pcall", "while true do pcall(string.match, ('a'):rep(200), ('.*'):rep(8) .. 'b') end", kSpent},
     {"a pattern in gsub", "return (('a'):rep(300)):gsub(('a-'):rep(8) .. 'b', '')", kSpent},
     {"a pattern in gmatch", "for w in (('a'):rep(300)):gmatch(('a?'):rep(30) .. ('a*'):rep(8) .. 'b') do end", kSpent},
-    {"balanced pairs over and over", "local s = ('('):rep(100000) while true do s:find('%b()') end", kSpent},
-    {"a plain find over and over", "local s = ('a'):rep(1000000) while true do s:find('b', 1, true) end", kSpent},
-    {"back references over and over", "local s = ('a'):rep(200000) while true do s:find('^(.+)%1b') end", kSpent},
+    {"balanced pairs over and over", "local s = ('(((((((((((((((('):rep(6000) while true do s:find('%b()') end", kSpent},
+    {"a plain find over and over", "local s = ('0123456789abcdef'):rep(60000) while true do s:find('x', 1, true) end", kSpent},
+    {"back references over and over", "local s = ('aaaaaaaaaaaaaaaa'):rep(12000) while true do s:find('^(.+)%1b') end", kSpent},
     {"a huge table.move", "table.move({}, 1, math.maxinteger - 1, 2)", kSpent},
     {"table.insert at a huge length", "table.insert(setmetatable({}, {__len = function() return 1 << 52 end}), 1, 'x')",
      kSpent},
     {"table.remove at a huge length", "table.remove(setmetatable({}, {__len = function() return 1 << 52 end}), 1)", kSpent},
     {"table.concat of a huge range", "table.concat(setmetatable({}, {__index = type}), '', 1, 1 << 52)", kSpent},
     {"comparing long texts",
-     "local a, b = ('a'):rep(1000000) .. 'b', ('a'):rep(1000000) .. 'c' while true do local _ = a < b end", nullptr},
-    {"building long texts", "local s = ('a'):rep(900000) while true do local t = s .. 'b' end", kSpent},
-    {"changing the case of a long text", "local s = ('a'):rep(900000) while true do s:upper() end", kSpent},
-    {"utf8 functions on a long text", "local s = ('a'):rep(900000) while true do utf8.len(s) end", kSpent},
-    {"numbers from a long text", "local s = (' '):rep(900000) while true do tonumber(s) end", kSpent},
+     "local a, b = ('0123456789abcdef'):rep(60000) .. 'b', ('0123456789abcdef'):rep(60000) .. 'c' while true do local _ = a < b end", nullptr},
+    {"building long texts", "local s = ('0123456789abcdef'):rep(60000) while true do local t = s .. 'b' end", kSpent},
+    {"changing the case of a long text", "local s = ('0123456789abcdef'):rep(60000) while true do s:upper() end", kSpent},
+    {"utf8 functions on a long text", "local s = ('0123456789abcdef'):rep(60000) while true do utf8.len(s) end", kSpent},
+    {"numbers from a long text", "local s = ('                '):rep(60000) while true do tonumber(s) end", kSpent},
     {"next over a table emptied by hand",
      "local t = {} for i = 1, 60000 do t[i] = i end for i = 1, 60000 do t[i] = nil end "
      "while true do next(t) end",
      nullptr},
-    {"writing long texts into the record", "local s = ('a'):rep(900000) while true do record.x = s end", kSpent},
+    {"writing long texts into the record", "local s = ('0123456789abcdef'):rep(60000) while true do record.x = s end", kSpent},
     {"endless new records", "while true do Record(record) end", nullptr},
     {"nested values without end", "record.l = list{} while true do local l = record.l; l[#l + 1] = {1}; local x = l[#l] end",
      nullptr},
@@ -163,7 +163,7 @@ TEST_CASE("a script that does not end is ended") { run_all(kEndless); }
 TEST_CASE("a script that takes all memory is stopped") { run_all(kGreedy); }
 
 TEST_CASE("a batch of records that all attack does not grow without end") {
-  ScriptRun run(test::process_function("local s = ('a'):rep(900000) while true do record.x = s end"));
+  ScriptRun run(test::process_function("local s = ('0123456789abcdef'):rep(60000) while true do record.x = s end"));
   std::string in = "[{}";
   for (int i = 0; i < 30; ++i) in += ",{}";
   CHECK(run.process(in + "]").empty());
