@@ -5,6 +5,9 @@ import { HttpError, HubConnectionBuilder, HubConnectionState, LogLevel } from "@
 import type { Store } from "../state/store.ts";
 import { retryDelay } from "./retry.ts";
 
+/** Milliseconds to wait for an answer before the next attempt: a network that swallows packets says nothing. */
+const ANSWER = 10_000;
+
 export interface Line {
   /** Tries at once instead of after the rest of the wait: the device woke up or has a network again. */
   hurry(): void;
@@ -12,7 +15,7 @@ export interface Line {
 
 export function connect(address: string, store: Store): Line {
   const hub = new HubConnectionBuilder()
-    .withUrl(address)
+    .withUrl(address, { timeout: ANSWER })
     .withAutomaticReconnect({
       nextRetryDelayInMilliseconds: ({ previousRetryCount }) => retryDelay(previousRetryCount, Math.random()),
     })

@@ -14,6 +14,7 @@ function transition(change: Partial<Transition>): Transition {
     value: 31,
     time: 1_000,
     message: "a is hot",
+    reason: "condition",
     ...change,
   };
 }
@@ -30,6 +31,13 @@ test("an incident opens, moves and closes, and the log tells it newest first", (
     book.events.map((event) => event.to),
     ["OK", "RECOVERING", "FIRING"],
   );
+});
+
+test("an incident that recovers is as bad as it was until it is over", () => {
+  const book = new AlertBook();
+  book.hear(transition({ level: "critical" }));
+  book.hear(transition({ from: "FIRING", to: "RECOVERING", level: "ok", time: 2_000 }));
+  assert.equal(book.open()[0]?.level, "critical");
 });
 
 test("a transition delivered twice is told once", () => {

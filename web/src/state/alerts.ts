@@ -95,7 +95,8 @@ export class AlertBook {
       rule: transition.rule,
       key: transition.key,
       state: transition.to,
-      level: transition.level || known?.level || "",
+      // Without a level of its own, or "ok" while it is not over yet, it is as bad as it was.
+      level: (isOpen(transition.to) && transition.level === "ok" ? "" : transition.level) || known?.level || "",
       value: transition.value ?? known?.value,
       message: transition.message || known?.message || "",
       since: reopened ? transition.time : known.since,

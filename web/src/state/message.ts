@@ -18,6 +18,8 @@ export interface Transition {
   value: number | undefined;
   time: number;
   message: string;
+  /** Why it moved: "escalated", "resolved", "ack:NAME" and others. */
+  reason: string;
 }
 
 const FIELDS = 64;
@@ -25,6 +27,8 @@ const DEPTH = 3;
 const TEXT = 200;
 
 type Json = Record<string, unknown>;
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
 
@@ -47,18 +51,19 @@ export function readTelemetry(argument: unknown): { readings: Reading[]; malform
 
 export function readAlert(argument: unknown): Transition | undefined {
   if (!isObject(argument)) return undefined;
-  const { rule, key, from, to, level, value, time, message, incident } = argument;
+  const { rule, key, from, to, level, value, time, message, reason, incident } = argument;
   if (typeof rule !== "string" || typeof key !== "string" || typeof to !== "string" || !isTime(time)) return undefined;
   return {
     incident: typeof incident === "string" || typeof incident === "number" ? String(incident) : `${rule}/${key}`,
     rule,
     key,
-    from: typeof from === "string" ? from : "",
+    from: textOf(from),
     to,
-    level: typeof level === "string" ? level : "",
+    level: textOf(level),
     value: typeof value === "number" && Number.isFinite(value) ? value : undefined,
     time,
-    message: typeof message === "string" ? message : "",
+    message: textOf(message),
+    reason: textOf(reason),
   };
 }
 

@@ -16,7 +16,7 @@ export interface Speech {
 
 /** What to say of these transitions; empty where there is nothing. */
 export function speech(news: readonly AlertEvent[]): Speech {
-  const worth = news.filter((event) => (isOpen(event.to) ? !isOpen(event.from) || event.from === event.to : isOpen(event.from)));
+  const worth = news.filter((event) => (isOpen(event.to) ? !isOpen(event.from) || event.reason === "escalated" : isOpen(event.from)));
   const urgent = worth.filter((event) => isOpen(event.to) && gravity(event.level) === 3);
   return { assertive: sentences(urgent), polite: sentences(worth.filter((event) => !urgent.includes(event))) };
 }

@@ -43,13 +43,16 @@ export function App({ store, opened }: { store: Store; opened: number }): JSX.El
   );
 }
 
+/** A page of this very machine needs no network. */
+const local = /^(localhost|127\..*|\[::1\])$/.test(location.hostname);
+
 function titleOf(route: Route): string {
   if (route.screen === "alerts") return "Alerts · Millrace";
   return route.screen === "device" ? `${route.id} · Millrace` : "Millrace";
 }
 
 function Line({ store, now }: { store: Store; now: number }): JSX.Element {
-  const { condition, word, values, reason } = banner(store.link, store.lastTelemetry, navigator.onLine, now);
+  const { condition, word, values, reason } = banner(store.link, store.lastTelemetry, navigator.onLine || local, now);
   return (
     <header class={`line ${condition}`} data-condition={condition}>
       <span class="brand">

@@ -52,14 +52,15 @@ test("what opens and what is over is read out, critical ones at once, and a floo
     value: 1,
     time: T,
     message: "a is hot",
+    reason: "condition",
     number: 1,
     ...change,
   });
   assert.deepEqual(speech([event({})]), { polite: "warning: a is hot.", assertive: "" });
   assert.deepEqual(speech([event({ level: "critical" })]), { polite: "", assertive: "critical: a is hot." });
   assert.equal(speech([event({ from: "FIRING", to: "OK" })]).polite, "Over: hot, a.");
-  assert.equal(speech([event({ from: "FIRING", level: "critical" })]).assertive, "critical: a is hot.");
-  for (const quiet of [{ to: "PENDING" }, { from: "PENDING", to: "OK" }, { from: "FIRING", to: "RECOVERING" }]) {
+  assert.equal(speech([event({ from: "FIRING", level: "critical", reason: "escalated" })]).assertive, "critical: a is hot.");
+  for (const quiet of [{ to: "PENDING" }, { from: "PENDING", to: "OK" }, { from: "FIRING", reason: "ack:ann" }, { from: "FIRING", to: "RECOVERING" }]) {
     assert.equal(speech([event(quiet)]).polite, "", JSON.stringify(quiet));
   }
   assert.match(speech(Array.from({ length: 9 }, () => event({}))).polite, /And 6 more\.$/);
