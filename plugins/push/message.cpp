@@ -36,14 +36,10 @@ std::string_view text_field(const Record& record, std::string_view name) {
   return value && value->type() == Type::string ? value->as_text() : std::string_view{};
 }
 
-std::string_view text_meta(const Record& record, std::string_view name) {
-  const Value* value = record.meta.find(name);
-  return value && value->type() == Type::string ? value->as_text() : std::string_view{};
-}
-
+/// A notification says its own id, which the alert stage keeps in the history; anything else is what it holds.
 std::string identity(const Record& record) {
-  for (std::string_view name : {"notification", "id"})
-    if (auto id = text_meta(record, name); !id.empty()) return std::string(id);
+  if (record.kind == kind::notification)
+    if (auto id = text_field(record, "id"); !id.empty()) return std::string(id);
   std::string content;
   append_json_record(content, record);
   return digest_of({content});
@@ -54,7 +50,7 @@ std::string own_title(const Record& record, std::string_view stage) {
   std::string_view key = text_field(record, "key");
   std::string_view type = text_field(record, "type");
   if (rule.empty()) return std::string(record.device.empty() ? stage : record.device);
-  std::string title = fmt::format("{}: {}", key.empty() ? record.device : key, rule);
+  std::string title = key.empty() ? std::string(rule) : fmt::format("{}: {}", key, rule);
   return type.empty() || type == "firing" ? title : fmt::format("{} ({})", title, type);
 }
 

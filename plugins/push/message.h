@@ -46,7 +46,7 @@ struct Message {
   std::string save() const;
   static Result<Message> load(std::string_view text);
 
-  bool resolved() const { return type == "resolved" || level == "ok"; }
+  bool resolved() const { return type == "resolved" || type == "group_resolved"; }
 };
 
 }  // namespace millrace::push

@@ -27,7 +27,7 @@ Record& alert(Batch& batch) {
   r.fields.push(arena, "level", Value::string("critical"));
   r.fields.push(arena, "value", Value::real(12.345));
   r.fields.push(arena, "message", Value::string("humidity up"));
-  r.meta.push(arena, "notification", Value::string("n1"));
+  r.fields.push(arena, "id", Value::string("n1"));
   return r;
 }
 

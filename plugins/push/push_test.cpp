@@ -51,7 +51,7 @@ struct Stage {
     r.fields.push(arena, "rule", Value::string("humidity-jump"));
     r.fields.push(arena, "key", Value::string(arena.copy(key)));
     r.fields.push(arena, "message", Value::string("humidity up"));
-    r.meta.push(arena, "notification", Value::string(arena.copy(id)));
+    r.fields.push(arena, "id", Value::string(arena.copy(id)));
     r.meta.push(arena, "link", Value::string(arena.copy(link)));
     REQUIRE(push->write(batch));
   }
