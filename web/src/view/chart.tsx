@@ -97,6 +97,7 @@ function run(holder: HTMLDivElement, device: Device, panel: Panel, live: Live): 
   let frame: number | undefined;
 
   const draw = (): void => {
+    if (frame !== undefined) cancelAnimationFrame(frame);
     frame = undefined;
     const to = device.clock(Date.now());
     const from = to - live.span();

@@ -17,6 +17,7 @@ export function pulse(store: Store, beat: () => void): () => void {
   let last = 0;
   let timer: number | undefined;
   let frame: number | undefined;
+  let changed = false;
 
   const schedule = (delay: number): void => {
     if (document.hidden || frame !== undefined) return;
@@ -33,7 +34,6 @@ export function pulse(store: Store, beat: () => void): () => void {
     changed = false;
     beat();
   };
-  let changed = false;
   const onChange = (): void => {
     if (changed) return;
     changed = true;
