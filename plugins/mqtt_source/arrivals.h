@@ -72,6 +72,8 @@ class Arrivals {
     return taken;
   }
 
+  std::size_t capacity() const { return capacity_; }
+
   /// Bytes in use; a moment later it may be another figure.
   std::size_t used() const {
     std::uint64_t begin = begin_.load(std::memory_order_acquire);

@@ -69,7 +69,11 @@ bool Intake::keep(const mqtt::Message& message, Time now) {
 }
 
 void Intake::queue(const mqtt::Message& message, Time now) {
+  std::size_t before = queue_.used();
   if (!queue_.push({message.topic, message.payload, now})) queue_full_.add();
+  // A stage that looks by itself may look too late for a queue that fills quickly.
+  std::size_t quarter = queue_.capacity() / 4;
+  if (before <= quarter && queue_.used() > quarter) waker_.wake();
 }
 
 Ack Intake::ack(std::shared_ptr<Intake> intake, const std::vector<store::Inbox::Message>& messages) {

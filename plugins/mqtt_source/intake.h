@@ -32,7 +32,8 @@ class Intake {
 
   /// Asks for the stage's attention, once until attended() is called.
   void wake() {
-    if (!woken_.exchange(true)) waker_.wake();
+    // Looking first keeps the cache line shared while the stage is awake.
+    if (!woken_.load() && !woken_.exchange(true)) waker_.wake();
   }
   void attended() { woken_.store(false); }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "plugins/mqtt_source/decode.h"
 #include "plugins/mqtt_source/intake.h"
+#include "plugins/mqtt_source/pace.h"
 #include "plugins/mqtt_source/topic.h"
 #include "runner/mqtt/broker.h"
 #include "runner/mqtt/subscriber.h"
@@ -21,6 +23,7 @@ using mqtt_source::Arrival;
 using mqtt_source::Incoming;
 using mqtt_source::Intake;
 using mqtt_source::MessageDecoder;
+using mqtt_source::Pace;
 using mqtt_source::TopicTemplate;
 
 struct DeviceOptions {
@@ -88,7 +91,10 @@ class MqttSource final : public Source {
   Result<Batch> poll() override;
 
   std::optional<Time> next_tick() const override {
-    return held_since_ ? std::optional(*held_since_ + hold_pause) : std::nullopt;
+    std::optional<Time> next;
+    if (pace_.busy()) next = pace_.next();
+    if (held_since_) next = std::min(next.value_or(Time::max()), *held_since_ + hold_pause);
+    return next;
   }
 
   void stop() override { subscriber_.reset(); }
@@ -101,8 +107,8 @@ class MqttSource final : public Source {
   static MessageDecoder::Rules rules(const Config& config, const Context& context);
   Result<void> open_intake();
   void subscribe();
-  void take_queued(Batch& batch);
-  Result<void> take_kept(Batch& batch);
+  std::size_t take_queued(Batch& batch);
+  Result<std::size_t> take_kept(Batch& batch);
   void connect_when_there_is_room();
 
   Config config_;
@@ -112,6 +118,7 @@ class MqttSource final : public Source {
   std::unique_ptr<mqtt::Subscriber> subscriber_;  // after what its callbacks use
   std::vector<store::Inbox::Message> kept_;
   std::optional<Time> held_since_;
+  Pace pace_;
 };
 
 // Tells records of one source from those of another after a restart: FNV-1a of its name, never 0.
@@ -164,33 +171,41 @@ void MqttSource::subscribe() {
 }
 
 Result<Batch> MqttSource::poll() {
-  intake_->attended();
+  // While busy the stage looks by itself, and is woken by a queue that fills too quickly for that only.
+  if (!pace_.busy()) intake_->attended();
   connect_when_there_is_room();
   Batch batch;
   decoder_.begin_batch();
-  take_queued(batch);
-  if (intake_->inbox())
-    if (auto taken = take_kept(batch); !taken) return taken.error();
+  std::size_t taken = take_queued(batch);
+  if (intake_->inbox()) {
+    auto kept = take_kept(batch);
+    if (!kept) return kept.error();
+    taken += *kept;
+  }
   if (decoder_.caught_up()) intake_->set_backlog(false);
+  bool calm = pace_.polled(context_.now(), taken);
+  // What came between taking and becoming wakeable must not wait for the next message. Nor must what is left when all that was
+  // taken has been rejected.
+  if (calm || (taken > 0 && batch.empty())) intake_->attended(), intake_->wake();
   if (!batch.empty() || !batch.ack.empty()) return batch;
-  if (intake_->queue().used() > 0) intake_->wake();  // all that was taken has been rejected
   if (auto error = subscriber_->take_error()) return *error;
   return batch;
 }
 
-void MqttSource::take_queued(Batch& batch) {
-  intake_->queue().take(largest_batch, largest_bytes, [&](const Arrival& arrival) {
+std::size_t MqttSource::take_queued(Batch& batch) {
+  return intake_->queue().take(largest_batch, largest_bytes, [&](const Arrival& arrival) {
     decoder_.append(batch, {arrival.topic, arrival.payload, arrival.time});
   });
 }
 
-Result<void> MqttSource::take_kept(Batch& batch) {
+Result<std::size_t> MqttSource::take_kept(Batch& batch) {
   auto read = intake_->inbox()->read(kept_, largest_batch, largest_bytes);
-  if (!read || kept_.empty()) return read;
+  if (!read) return read.error();
+  if (kept_.empty()) return std::size_t{0};
   for (const auto& m : kept_)
     decoder_.append(batch, {m.topic, m.payload, m.arrival, (m.flags & Intake::backlog_flag) != 0, m.sequence});
   batch.ack = Intake::ack(intake_, kept_);
-  return {};
+  return kept_.size();
 }
 
 void MqttSource::connect_when_there_is_room() {
