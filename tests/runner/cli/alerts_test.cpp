@@ -1,0 +1,213 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <fstream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "runner/cli/commands.h"
+#include "runner/cli/control.h"
+#include "runner/store/data_folder.h"
+#include "runner/store/store.h"
+#include "tests/support/temp_folder.h"
+
+using namespace millrace;
+
+namespace {
+
+using Catch::Matchers::Contains;
+using nlohmann::json;
+
+struct Outcome {
+  int status = 0;
+  std::string out, err;
+};
+
+// Runs `millrace alerts ...` with its outputs caught.
+Outcome run(std::vector<std::string> arguments, const std::filesystem::path& scratch) {
+  CLI::App app;
+  app.require_subcommand(1);
+  cli::Program program;
+  cli::add_alerts(app, program);
+  Outcome outcome;
+  auto redirect = [](std::FILE* file, const std::filesystem::path& path) {
+    std::fflush(file);
+    int kept = ::dup(::fileno(file));
+    std::FILE* caught = std::fopen(path.c_str(), "w");
+    ::dup2(::fileno(caught), ::fileno(file));
+    std::fclose(caught);
+    return kept;
+  };
+  auto restore = [](std::FILE* file, int kept) {
+    std::fflush(file);
+    ::dup2(kept, ::fileno(file));
+    ::close(kept);
+  };
+  auto read = [](const std::filesystem::path& path) {
+    std::ifstream in(path);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  int out = redirect(stdout, scratch / "out");
+  int err = redirect(stderr, scratch / "err");
+  arguments.insert(arguments.begin(), "alerts");
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app.parse(arguments);
+    outcome.status = program.status;
+  } catch (const CLI::ParseError&) {
+    outcome.status = cli::wrong_use;
+  }
+  restore(stdout, out);
+  restore(stderr, err);
+  outcome.out = read(scratch / "out");
+  outcome.err = read(scratch / "err");
+  return outcome;
+}
+
+// A data folder whose history has one incident that has ended and one that is open, of the same key.
+struct Site {
+  test::TempFolder scratch;
+  std::filesystem::path data = scratch.path() / "data";
+
+  Site() {
+    std::filesystem::create_directories(data);
+    auto store = store::Store::open(data).value();
+    const auto now = to_whole_millis(SystemClock().now());
+    write(*store, 1, 1, "OK", "FIRING", "condition", now - 7'200'000);
+    write(*store, 1, 2, "FIRING", "OK", "resolved", now - 7'100'000);
+    write(*store, 2, 3, "OK", "FIRING", "condition", now - 60'000);
+    REQUIRE(store->flush());
+  }
+
+  static void write(store::Store& store, std::uint64_t opening, std::uint64_t ordinal, const char* from, const char* to,
+                    const char* reason, std::int64_t ms) {
+    store::Commit commit;
+    commit.pipeline = "house";
+    commit.stage = "climate";
+    store::Event event;
+    event.incident_id = store::incident_id("house/climate/hot/room", opening);
+    event.ordinal = ordinal;
+    event.rule = "hot";
+    event.key = "room";
+    event.from_state = from;
+    event.to_state = to;
+    event.level_to = "warning";
+    event.reason = reason;
+    event.opens = event.to_state == "FIRING";
+    event.event_ms = event.wall_ms = ms;
+    event.value = 31.5;
+    event.message = "room is hot\x1b[31m";
+    store::State state;
+    state.rule = "hot";
+    state.key = "room";
+    state.state = to;
+    state.opening = opening;
+    state.events = ordinal;
+    if (event.opens) state.incident_id = event.incident_id;
+    commit.events.push_back(event);
+    commit.states.push_back(state);
+    store.commit(std::move(commit), {});
+  }
+
+  Outcome alerts(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--data", data.string()});
+    return run(std::move(arguments), scratch.path());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("alerts list shows incidents newest first, for people and for programs") {
+  Site site;
+  Outcome text = site.alerts({"list"});
+  REQUIRE(text.status == 0);
+  CHECK_THAT(text.out, Contains("house/climate/hot/room#2") && Contains("FIRING") && Contains("room is hot\\x1b[31m"));
+  CHECK(text.out.find("room#2") < text.out.find("room#1"));
+  CHECK(text.out.find('\x1b') == std::string::npos);
+
+  auto listed = [&](std::vector<std::string> filters) {
+    filters.insert(filters.begin(), "list");
+    filters.insert(filters.end(), {"--format", "json"});
+    Outcome outcome = site.alerts(std::move(filters));
+    REQUIRE(outcome.status == 0);
+    return json::parse(outcome.out);
+  };
+  json all = listed({});
+  REQUIRE(all.size() == 2);
+  CHECK(all[0]["incident"] == "house/climate/hot/room#2");
+  CHECK(all[0]["state"] == "FIRING");
+  CHECK(all[0]["value"] == 31.5);
+  CHECK(all[1]["state"] == "OK");
+  CHECK(all[1]["changed"].get<std::int64_t>() - all[1]["opened"].get<std::int64_t>() == 100'000);
+  CHECK(listed({"--state", "open"}).size() == 1);
+  CHECK(listed({"--state", "OK"}).size() == 1);
+  CHECK(listed({"--since", "1h"}).size() == 1);
+  CHECK(listed({"--rule", "cold"}).empty());
+  CHECK(listed({"--key", "room"}).size() == 2);
+  CHECK(listed({"--limit", "1"}).size() == 1);
+}
+
+TEST_CASE("alerts show tells the whole timeline of what is meant") {
+  Site site;
+  Outcome outcome = site.alerts({"show", "house/climate/hot/room#1", "--format", "json"});
+  REQUIRE(outcome.status == 0);
+  json shown = json::parse(outcome.out);
+  REQUIRE(shown.size() == 1);
+  REQUIRE(shown[0]["timeline"].size() == 2);
+  CHECK(shown[0]["timeline"][1]["reason"] == "resolved");
+  CHECK_THAT(site.alerts({"show", "room"}).out, Contains("room#2") && !Contains("room#1"));
+  Outcome unknown = site.alerts({"show", "nobody"});
+  CHECK(unknown.status == cli::failed);
+  CHECK_THAT(unknown.err, Contains("no alert is called 'nobody'"));
+}
+
+TEST_CASE("alerts says what is wrong with its use") {
+  Site site;
+  CHECK(site.alerts({"list", "--state", "SLEEPING"}).status == cli::wrong_use);
+  CHECK(site.alerts({"show"}).status == cli::wrong_use);
+  Outcome since = site.alerts({"list", "--since", "10"});
+  CHECK(since.status == cli::failed);
+  CHECK_THAT(since.err, Contains("--since"));
+  Outcome nowhere = run({"list", "--data", (site.scratch.path() / "nowhere").string()}, site.scratch.path());
+  CHECK(nowhere.status == cli::failed);
+  CHECK_THAT(nowhere.err, Contains("no history"));
+}
+
+TEST_CASE("alerts ack asks the running instance, and only for what is open") {
+  Site site;
+  Outcome idle = site.alerts({"ack", "room", "--by", "ada"});
+  CHECK(idle.status == cli::failed);
+  CHECK_THAT(idle.err, Contains("no instance runs"));
+
+  auto folder = store::DataFolder::lock(site.data);
+  std::mutex mutex;
+  std::vector<json> requests;
+  std::string answer = R"({"ok": true})";
+  auto server = cli::ControlServer::serve(folder->control_socket(), [&](std::string_view request) {
+                  std::lock_guard lock(mutex);
+                  requests.push_back(json::parse(request));
+                  return answer;
+                }).value();
+  Outcome acked = site.alerts({"ack", "room", "--by", "ada", "--comment", "on my way"});
+  CHECK(acked.status == 0);
+  CHECK_THAT(acked.out, Contains("house/climate/hot/room#2") && Contains("ada"));
+  REQUIRE(requests.size() == 1);
+  CHECK(requests[0] == json{{"command", "ack"},
+                            {"pipeline", "house"},
+                            {"stage", "climate"},
+                            {"rule", "hot"},
+                            {"key", "room"},
+                            {"incident", "house/climate/hot/room#2"},
+                            {"by", "ada"},
+                            {"comment", "on my way"}});
+  Outcome over = site.alerts({"ack", "house/climate/hot/room#1", "--by", "ada"});
+  CHECK(over.status == cli::failed);
+  CHECK_THAT(over.err, Contains("has ended already"));
+  CHECK(requests.size() == 1);
+  answer = R"({"ok": false, "error": "the stage is stopping"})";
+  Outcome refused = site.alerts({"ack", "room", "--by", "ada"});
+  CHECK(refused.status == cli::failed);
+  CHECK_THAT(refused.err, Contains("the stage is stopping"));
+}
