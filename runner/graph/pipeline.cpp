@@ -48,6 +48,7 @@ class Checker {
     pipeline_.file = problems_.file();
     pipeline_.name = keys.name.empty() ? problems_.file().stem().string() : keys.name;
     pipeline_.listen = keys.listen;
+    pipeline_.serves = root.find("listen") != nullptr;
     check_name(root);
     for (const config::Node& node : keys.stages) add(node);
     if (keys.stages.empty() && root.find("stages")) problems_.add(place_of(root, "stages"), "a pipeline needs at least one stage");
@@ -55,6 +56,7 @@ class Checker {
     give_ids();
     add_remote_ends();
     resolve();
+    for (const Stage& stage : pipeline_.stages) pipeline_.serves |= stage.plugin->serves;
     pipeline_.inputs = problems_.inputs();
     std::sort(pipeline_.inputs.begin(), pipeline_.inputs.end());
     pipeline_.inputs.erase(std::unique(pipeline_.inputs.begin(), pipeline_.inputs.end()), pipeline_.inputs.end());

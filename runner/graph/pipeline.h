@@ -31,6 +31,7 @@ struct Pipeline {
   std::string name;
   std::filesystem::path file;
   Listen listen;
+  bool serves = false;  ///< wants its listener: the file names the address, or a stage serves there
   std::vector<Stage> stages;
   std::vector<TestCase> tests;
   std::vector<std::filesystem::path> inputs;  ///< other files that the file names, to be watched with it

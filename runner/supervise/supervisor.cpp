@@ -136,8 +136,7 @@ void Supervisor::adopt(Entry& entry, graph::Pipeline pipeline) {
   }
   const graph::Pipeline& now = entry.running->definition();
   if (!RunningPipeline::differ(now, pipeline) && same(now.listen, pipeline.listen) && now.name == pipeline.name) return;
-  bool serves = std::any_of(pipeline.stages.begin(), pipeline.stages.end(), [](const auto& s) { return s.plugin->serves; });
-  if (now.name == pipeline.name && same(now.listen, pipeline.listen) && serves == (entry.listening != nullptr)) {
+  if (now.name == pipeline.name && same(now.listen, pipeline.listen) && serves(pipeline) == (entry.listening != nullptr)) {
     graph::Pipeline before = now;
     entry.running->reload(std::move(pipeline));
     entry.previous = std::move(before);
@@ -155,6 +154,8 @@ void Supervisor::adopt(Entry& entry, graph::Pipeline pipeline) {
   start(entry, std::move(before));
 }
 
+bool Supervisor::serves(const graph::Pipeline& pipeline) const { return pipeline.serves || options_.listen; }
+
 bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
   auto services = std::make_shared<Services>();
   services->clock = &clock_;
@@ -162,7 +163,7 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
   services->store = &store_;
   services->log = options_.log;
   services->rooms[std::type_index(typeid(store::Store))] = &store_;
-  if (std::any_of(pipeline.stages.begin(), pipeline.stages.end(), [](const auto& s) { return s.plugin->serves; })) {
+  if (serves(pipeline)) {
     Result<Listening*> listening = listening_for(pipeline);
     if (!listening) {
       log(LogLevel::error, fmt::format("{}: {}", pipeline.name, listening.error().what));

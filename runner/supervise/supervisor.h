@@ -72,6 +72,7 @@ class Supervisor {
   void stop(Entry& entry);
   void check_progress();
   void rewatch();
+  bool serves(const graph::Pipeline& pipeline) const;
   Result<Listening*> listening_for(const graph::Pipeline& pipeline);
   void release(Listening*& listening);
   Result<http::ListenOptions> listen_options(const graph::Listen& listen) const;
