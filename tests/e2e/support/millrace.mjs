@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Child, freePort, temporaryFolder } from './process.mjs';
-import { until } from './wait.mjs';
+import { InVain, until } from './wait.mjs';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 export const MILLRACE = process.env.MILLRACE ?? join(ROOT, 'build', 'dev', 'millrace');
@@ -69,7 +69,7 @@ export class Instance {
     await until(
       () => `millrace to be ready at ${this.url}; it said:\n${child.stderr}`,
       async () => {
-        if (!child.running) throw new Error(`it ended: ${child.stderr}`);
+        if (!child.running) throw new InVain('it ended');
         return (await fetch(`${this.url}/readyz`)).status === 200;
       },
     );

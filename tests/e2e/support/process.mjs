@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from './wait.mjs';
+import { InVain, until } from './wait.mjs';
 
 /// A port of 127.0.0.1 that was free a moment ago.
 export async function freePort() {
@@ -68,7 +68,7 @@ export class Child {
       () => `${this.command} to say ${pattern}; it said:\n${this.stdout}${this.stderr}`,
       () => {
         const match = `${this.stdout}${this.stderr}`.match(pattern);
-        if (!match && !this.running) throw new Error(`it ended with ${this.process.exitCode ?? this.process.signalCode}`);
+        if (!match && !this.running) throw new InVain(`it ended with ${this.process.exitCode ?? this.process.signalCode}`);
         return match;
       },
       { seconds },

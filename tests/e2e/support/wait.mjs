@@ -1,6 +1,9 @@
 // Waiting for what a test expects: always for a condition, never for a time, and never without a deadline.
 import { readFileSync } from 'node:fs';
 
+/// Thrown by a condition that cannot come true any more.
+export class InVain extends Error {}
+
 /// Resolves with the first truthy value of `condition` (which may be async; a throw counts as not yet). Rejects after `seconds`
 /// with what the test waited for and the last thing that was seen. `what` may be a function, called at that moment.
 export async function until(what, condition, { seconds = 30, everyMs = 10 } = {}) {
@@ -12,45 +15,33 @@ export async function until(what, condition, { seconds = 30, everyMs = 10 } = {}
       if (last) return last;
     } catch (error) {
       last = error;
+      if (error instanceof InVain) break;
     }
-    if (Date.now() > deadline) {
-      const text = typeof what === 'function' ? what() : what;
-      const seen = last instanceof Error ? last.message : JSON.stringify(last);
-      throw new Error(`waited ${seconds} s for ${text}; last seen: ${seen}`);
-    }
+    if (Date.now() > deadline) break;
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
+  const text = typeof what === 'function' ? what() : what;
+  const seen = last instanceof Error ? last.message : JSON.stringify(last);
+  throw new Error(`waited up to ${seconds} s for ${text}; last seen: ${seen}`);
 }
 
-/// A promise and the functions that end it.
-export function deferred() {
-  let resolve, reject;
-  const promise = new Promise((yes, no) => ([resolve, reject] = [yes, no]));
-  return { promise, resolve, reject };
-}
-
-/// The objects of a file of JSON lines; none if the file is not there. A last line without its end, as a killed writer leaves
-/// it, and lines that are not JSON are left out; `torn` tells how many.
+/// The objects of a file of JSON lines; none if the file is not there. Lines that are no JSON are left out: a writer that was killed
+/// leaves its last one torn.
 export function readJsonLines(path) {
   let text;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if (error.code === 'ENOENT') return Object.assign([], { torn: 0 });
+    if (error.code === 'ENOENT') return [];
     throw error;
   }
-  const objects = [];
-  let torn = 0;
-  const lines = text.split('\n');
-  if (lines.pop() !== '') ++torn;
-  for (const line of lines) {
+  return text.split('\n').flatMap((line) => {
     try {
-      objects.push(JSON.parse(line));
+      return [JSON.parse(line)];
     } catch {
-      ++torn;
+      return [];
     }
-  }
-  return Object.assign(objects, { torn });
+  });
 }
 
 /// Numbers in [0, 1) that are the same for the same seed (mulberry32).
