@@ -157,12 +157,17 @@ test('the page says when the server is gone, keeps its values, and comes back by
 
 /// Whether the panel's canvas holds the colour of its line. Runs in the page.
 function drawnColours(panel) {
-  const canvas = document.querySelector(`[data-panel="${panel}"] canvas`);
-  const probe = document.createElement('canvas').getContext('2d');
-  probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--line-1').trim();
-  probe.fillRect(0, 0, 1, 1);
-  const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const drawn = document.querySelector(`[data-panel="${panel}"] canvas`);
+  const copy = document.createElement('canvas');
+  [copy.width, copy.height] = [drawn.width, drawn.height];
+  // So that the browser does not complain of the test's own reading.
+  const context = copy.getContext('2d', { willReadFrequently: true });
+  context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--line-1').trim();
+  context.fillRect(0, 0, 1, 1);
+  const [r, g, b] = context.getImageData(0, 0, 1, 1).data;
+  context.clearRect(0, 0, copy.width, copy.height);
+  context.drawImage(drawn, 0, 0);
+  const { data } = context.getImageData(0, 0, copy.width, copy.height);
   let found = 0;
   for (let i = 0; i < data.length; i += 4) if (data[i] === r && data[i + 1] === g && data[i + 2] === b && data[i + 3] === 255) ++found;
   return found > 20;
