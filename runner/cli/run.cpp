@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "runner/cli/control.h"
+#include "runner/cli/control_requests.h"
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
 #include "runner/store/data_folder.h"
@@ -46,6 +48,12 @@ int run(const RunOptions& given, const Program& program) {
   options.log = log;
   options.on_page = [](std::string_view address) { fmt::print(stderr, "millrace: page {}\n", address); };
   supervise::Supervisor supervisor(loader, **store, std::move(options));
+  auto control = ControlServer::serve(folder->control_socket(),
+                                      [&](std::string_view request) { return answer_request(supervisor, request); });
+  if (!control) {
+    log(LogLevel::error, control.error().what);
+    return failed;
+  }
   return supervisor.run();
 }
 

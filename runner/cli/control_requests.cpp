@@ -1,0 +1,56 @@
+#include "runner/cli/control_requests.h"
+
+#include <fmt/format.h>
+
+#include <future>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+namespace millrace::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::chrono::seconds patience{5};
+
+std::string text(const Json& request, const char* name) {
+  auto found = request.find(name);
+  return found != request.end() && found->is_string() ? found->get<std::string>() : std::string{};
+}
+
+Result<void> acknowledge(supervise::Supervisor& supervisor, const Json& request) {
+  std::string pipeline = text(request, "pipeline"), stage = text(request, "stage");
+  auto answered = std::make_shared<std::promise<Result<void>>>();
+  std::future<Result<void>> answer = answered->get_future();
+  SystemClock clock;
+  auto task = [answered, key = text(request, "key"), rule = text(request, "rule"), by = text(request, "by"),
+               now = clock.now()](AnyStage& any) {
+    auto* transform = std::get_if<std::unique_ptr<Transform>>(&any);
+    auto* desk = transform ? dynamic_cast<AlertDesk*>(transform->get()) : nullptr;
+    answered->set_value(desk ? desk->acknowledge(key, rule, by, now) : Result<void>(invalid("that stage keeps no alerts")));
+  };
+  if (!supervisor.post(pipeline, stage, std::move(task)))
+    return invalid(fmt::format("no stage '{}' of a pipeline '{}' runs here", stage, pipeline));
+  if (answer.wait_for(patience) != std::future_status::ready)
+    return unavailable(fmt::format("the stage '{}' has not answered; it may still do what was asked", stage));
+  return answer.get();
+}
+
+Result<void> handle(supervise::Supervisor& supervisor, std::string_view line) {
+  Json request = Json::parse(line, nullptr, false);
+  if (!request.is_object()) return invalid("a request is a JSON object");
+  std::string command = text(request, "command");
+  if (command == "ack") return acknowledge(supervisor, request);
+  return invalid(fmt::format("unknown command '{}'", command));
+}
+
+}  // namespace
+
+std::string answer_request(supervise::Supervisor& supervisor, std::string_view request) {
+  Result<void> done = handle(supervisor, request);
+  Json answer = {{"ok", done.has_value()}};
+  if (!done) answer["error"] = done.error().what;
+  return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace millrace::cli
