@@ -31,8 +31,8 @@ export class History {
     return this.length > 0 ? this.times[this.end - 1] : undefined;
   }
 
-  get names(): string[] {
-    return [...this.columns.keys()];
+  get oldest(): number | undefined {
+    return this.length > 0 ? this.times[this.first] : undefined;
   }
 
   /** Adds a row. A late one goes where its time belongs, one of a known time completes or replaces that row; one older than the limit is not kept. */

@@ -7,7 +7,9 @@ import { noticeable } from "../state/quantity.ts";
 
 const WIDTH = 120;
 const HEIGHT = 32;
-const SHOWN = 2 * 60_000;
+// From what little there is, soon after the page opened, to two minutes.
+const LEAST = 20_000;
+const MOST = 120_000;
 
 export function Sparkline({ device, panel, now }: { device: Device; panel: Panel; now: number }): JSX.Element {
   return (
@@ -19,7 +21,8 @@ export function Sparkline({ device, panel, now }: { device: Device; panel: Panel
 
 /** The line as SVG path data in a box of WIDTH by HEIGHT, its right edge at `to`. */
 function sparkPath(device: Device, panel: Panel, to: number): string {
-  const from = to - SHOWN;
+  const span = Math.min(MOST, Math.max(LEAST, to - (device.history.oldest ?? to)));
+  const from = to - span;
   const field = panel.series[0]?.field ?? "";
   const { times, values } = plot(device.history.between(from, to), [field], device.rhythm.patience, WIDTH / 2);
   const column = values[0] ?? [];
@@ -41,7 +44,7 @@ function sparkPath(device: Device, panel: Panel, to: number): string {
     const value = column[i];
     if (value === null) pen = "M";
     if (typeof value !== "number") return;
-    const x = ((time * 1000 - from) / SHOWN) * WIDTH;
+    const x = ((time * 1000 - from) / span) * WIDTH;
     const y = HEIGHT - 3 - ((value - low) / (high - low)) * (HEIGHT - 6);
     path += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
     pen = "L";
