@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cstring>
 
 #include "plugins/file_source/csv.h"
 #include "plugins/file_source/growing_file.h"
@@ -70,8 +70,11 @@ class FileSource final : public Source {
 
   /// The number of the line that begins at `at` in `text`, counting on from the last one asked for.
   std::uint64_t line_number(std::string_view text, const char* at) {
-    const char* from = text.data() + counted_;
-    line_ += static_cast<std::uint64_t>(std::count(from, at, '\n'));
+    // memchr goes many bytes a step, where std::count goes one: half of what it costs to decode the line.
+    for (const char* from = text.data() + counted_; from != at; ++from, ++line_) {
+      from = static_cast<const char*>(std::memchr(from, '\n', static_cast<std::size_t>(at - from)));
+      if (!from) break;
+    }
     counted_ = static_cast<std::size_t>(at - text.data());
     return line_;
   }

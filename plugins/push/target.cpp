@@ -12,7 +12,7 @@
 namespace millrace::push {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 namespace urls = boost::urls;
 
 constexpr std::string_view channels = "this version has the channels http://, https://, ntfy:// and ntfys://";
@@ -46,19 +46,22 @@ std::string clipped(std::string text, std::size_t limit) {
 
 std::string dump(const json& object) { return object.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-/// ntfy's scale: 1 lowest, 3 ordinary, 5 highest.
+bool is_pressing(const Message& message) {
+  return !message.resolved() && !message.level.empty() && message.level != "info" && message.level != "ok";
+}
+
+/// ntfy's scale: 1 lowest, 3 ordinary, 5 highest. Levels are the user's words; `critical` and `info` say what they are.
 int priority_of(const Message& message) {
   if (message.quiet) return 2;
-  if (message.resolved()) return 3;
-  if (message.level == "critical") return 5;
-  return message.level == "warning" ? 4 : 3;
+  if (!is_pressing(message)) return 3;
+  return message.level == "critical" ? 5 : 4;
 }
 
 /// A tag that ntfy shows as a symbol.
 std::string_view symbol_of(const Message& message) {
   if (message.resolved()) return "white_check_mark";
-  if (message.level == "critical") return "rotating_light";
-  return message.level == "warning" ? "warning" : "";
+  if (!is_pressing(message)) return "";
+  return message.level == "critical" ? "rotating_light" : "warning";
 }
 
 }  // namespace
