@@ -78,7 +78,8 @@ struct Inbox::Impl {
   Result<void> load();
   Result<std::uint64_t> load_tail();
   Result<void> roll(std::uint64_t record);
-  void release();
+  void settled_more(std::unique_lock<std::mutex> lock);
+  std::vector<std::shared_ptr<Segment>> take_free();
   void keep_syncing(const std::stop_token& stop);
 
   bool next_segment(SegmentReader& reader);
@@ -110,7 +111,9 @@ struct Inbox::Impl {
 
   mutable std::mutex mutex;  // guards what follows up to the next remark
   std::deque<std::shared_ptr<Segment>> segments;
+  std::uint64_t segment_bytes = 0;  // of all of them
   std::shared_ptr<Segment> spare;
+  bool making_spare = false;
   SettledSet settled;
   std::map<std::uint64_t, std::uint64_t> refused;  // numbers, first -> end
   std::uint64_t offered = 0;                       // numbers below have been read
@@ -137,6 +140,7 @@ Result<void> Inbox::Impl::load() {
     auto segment = Segment::open(path, first);
     if (!segment) return segment.error();
 
+    segment_bytes += (*segment)->size();
     segments.push_back(std::move(*segment));
   }
   fs::remove(folder / "spare", error);
@@ -151,6 +155,7 @@ Result<void> Inbox::Impl::load() {
     // More was settled than the disk still has of the log, as after a power cut: those numbers are never given again.
     for (auto& segment : segments) segment->remove();
     segments.clear();
+    segment_bytes = 0;
     next = *kept;
   }
   origin = segments.empty() ? next : segments.front()->first();
@@ -158,8 +163,7 @@ Result<void> Inbox::Impl::load() {
   settled = SettledSet(mark);
   offered = mark;
   appended = next - origin;
-  position->set(first_unsettled());
-  release();
+  settled_more(std::unique_lock(mutex));
   if (!segments.empty()) {
     active = segments.back();
     reader = SegmentReader(segments.front());
@@ -178,6 +182,7 @@ Result<std::uint64_t> Inbox::Impl::load_tail() {
         fmt::format("inbox {}: cut off an incomplete record at byte {}", last->path().string(), tail->offset));
   }
   const std::uint64_t size = std::max(last->size(), options.segment);
+  segment_bytes += size - last->size();
   if (tail->clean && size == last->size()) {
     last->set_end(tail->offset);
   } else if (auto cut = last->cut(tail->offset, size); !cut) {
@@ -192,6 +197,7 @@ Result<void> Inbox::Impl::roll(std::uint64_t record) {
   std::lock_guard lock(mutex);
   if (!segments.empty() && segments.back()->end() == 0) {
     // Too small for this record, and its name is wanted.
+    segment_bytes -= segments.back()->size();
     segments.back()->remove();
     segments.pop_back();
   }
@@ -214,35 +220,46 @@ Result<void> Inbox::Impl::roll(std::uint64_t record) {
   }
   active = std::move(*made);
   segments.push_back(active);
+  segment_bytes += size;
   return {};
 }
 
-// Frees the segments that are settled whole; the last one stays, as it is written to. Keeps one for reuse.
-void Inbox::Impl::release() {
+// The segments that are settled whole, out of the list; the last one stays, as it is written to.
+std::vector<std::shared_ptr<Segment>> Inbox::Impl::take_free() {
+  std::vector<std::shared_ptr<Segment>> free;
   while (segments.size() > 1 && number(segments[1]->first()) <= settled.mark()) {
-    std::shared_ptr<Segment> free = std::move(segments.front());
+    segment_bytes -= segments.front()->size();
+    free.push_back(std::move(segments.front()));
     segments.pop_front();
-    std::error_code error = std::make_error_code(std::errc::file_exists);
-    if (!spare && free->size() == options.segment) {
-      fs::rename(free->path(), folder / "spare", error);
-      if (auto opened = error ? Result<std::shared_ptr<Segment>>(unavailable("")) : Segment::open(folder / "spare", 0))
-        spare = *opened;
-    }
-    if (error) free->remove();
   }
+  return free;
+}
+
+// Keeps the new position, and frees what lies before it: one segment is kept for reuse. Removing a file can take the disk
+// milliseconds, for which the appender must not wait.
+void Inbox::Impl::settled_more(std::unique_lock<std::mutex> lock) {
+  position->set(first_unsettled());
+  const auto free = take_free();
+  if (free.empty()) return;
+  const bool make_spare = !spare && !making_spare && free.front()->size() == options.segment;
+  making_spare = making_spare || make_spare;
+  lock.unlock();
+  for (auto at = free.begin() + (make_spare ? 1 : 0); at != free.end(); ++at) (*at)->remove();
+  if (!make_spare) return;
+  std::error_code error;
+  fs::rename(free.front()->path(), folder / "spare", error);
+  auto opened = Segment::open(folder / "spare", 0);
+  if (error) free.front()->remove();
+  lock.lock();
+  making_spare = false;
+  if (!error && opened) spare = *opened;
 }
 
 std::uint64_t Inbox::Impl::bytes_in_use() const {
-  std::uint64_t bytes = 0;
-  for (const auto& segment : segments) bytes += segment == segments.back() ? segment->end() : segment->size();
-  return bytes;
+  return segments.empty() ? 0 : segment_bytes - segments.back()->size() + segments.back()->end();
 }
 
-std::uint64_t Inbox::Impl::bytes_on_disk() const {
-  std::uint64_t bytes = spare ? spare->size() : 0;
-  for (const auto& segment : segments) bytes += segment->size();
-  return bytes;
-}
+std::uint64_t Inbox::Impl::bytes_on_disk() const { return segment_bytes + (spare ? spare->size() : 0); }
 
 void Inbox::Impl::keep_syncing(const std::stop_token& stop) {
   std::vector<std::shared_ptr<Segment>> written;
@@ -439,15 +456,13 @@ Result<void> Inbox::read(std::vector<Message>& messages, std::size_t max_message
 }
 
 void Inbox::settle(std::uint64_t first, std::uint64_t last) {
-  std::lock_guard lock(impl_->mutex);
+  std::unique_lock lock(impl_->mutex);
   const std::uint64_t mark = impl_->settled.mark();
   // A record can be read, and settled, a moment before its appender has counted it.
   const std::uint64_t known = std::max(impl_->appended.load(std::memory_order_acquire), impl_->offered);
   const std::uint64_t end = std::min(impl_->number(last + 1), known);
   impl_->settled.add(impl_->number(first), end);
-  if (impl_->settled.mark() == mark) return;
-  impl_->position->set(impl_->first_unsettled());
-  impl_->release();
+  if (impl_->settled.mark() != mark) impl_->settled_more(std::move(lock));
 }
 
 void Inbox::refuse(std::uint64_t first, std::uint64_t last) {
