@@ -67,15 +67,25 @@ struct Listener {
   std::unique_ptr<mqtt::Connection> connection;
 };
 
-TEST_CASE("a batch is at the broker, in order, when write() returns") {
+TEST_CASE("batches arrive in order and are settled when the broker has them") {
   Mosquitto broker("allow_anonymous true\nmax_queued_messages 0");
   Listener listener(broker);
   int qos = GENERATE(0, 1, 2);
-  auto sink = make_sink(TestHost::make("out"), "broker: " + broker.url() + "\nqos: " + std::to_string(qos) + "\nwindow: 50");
+  auto host = TestHost::make("out");
+  auto sink = make_sink(host, "broker: " + broker.url() + "\nqos: " + std::to_string(qos) + "\nwindow: 50");
   REQUIRE(sink->connect().has_value());
-  auto written = sink->write(numbers(1, 1000));
-  INFO((written ? "" : written.error().what));
-  REQUIRE(written.has_value());
+  int settled = 0;
+  for (int first = 1; first <= 1000; first += 10) {
+    host->ack = Ack([&](Settlement how) { settled += how == Settlement::settled ? 1 : 0; });
+    auto written = sink->write(numbers(first, first + 9));
+    INFO((written ? "" : written.error().what));
+    REQUIRE(written.has_value());
+  }
+  while (!sink->idle()) {
+    REQUIRE(host->wait_for_wake());
+    REQUIRE(sink->tick(host->time.now()).has_value());
+  }
+  CHECK(settled == 100);
   REQUIRE(listener.wait_for(1000));
   for (int n = 1; n <= 1000; ++n) {
     REQUIRE(listener.received[static_cast<std::size_t>(n - 1)].first == "devices/a/messages/events/");
@@ -105,6 +115,10 @@ TEST_CASE("a broker that goes away is unavailable, and takes the batch when it i
   auto sink = make_sink(host, "broker: " + broker.url());
   REQUIRE(sink->connect().has_value());
   REQUIRE(sink->write(numbers(1, 1)).has_value());
+  while (!sink->idle()) {
+    REQUIRE(host->wait_for_wake());
+    REQUIRE(sink->tick(host->time.now()).has_value());
+  }
   broker.stop();
   REQUIRE(host->wait_for_wake());
   auto ticked = sink->tick(host->time.now());
@@ -120,6 +134,31 @@ TEST_CASE("a broker that goes away is unavailable, and takes the batch when it i
   REQUIRE(sink->write(numbers(2, 2)).has_value());
   REQUIRE(listener.wait_for(1));
   CHECK(listener.received[0].second == "{\"n\":2}");
+}
+
+TEST_CASE("what the broker has not acknowledged is published again after the next connect") {
+  Mosquitto broker;
+  auto host = TestHost::make("out");
+  auto sink = make_sink(host, "broker: " + broker.url());
+  REQUIRE(sink->connect().has_value());
+  broker.freeze();
+  bool settled = false;
+  host->ack = Ack([&](Settlement how) { settled = how == Settlement::settled; });
+  REQUIRE(sink->write(numbers(1, 5)).has_value());
+  CHECK_FALSE(sink->idle());
+  broker.stop();
+  REQUIRE(host->wait_for_wake());
+  REQUIRE(sink->tick(host->time.now()).has_error());
+  CHECK_FALSE(settled);
+  broker.start();
+  Listener listener(broker);
+  REQUIRE(sink->connect().has_value());
+  REQUIRE(listener.wait_for(5));
+  while (!sink->idle()) {
+    REQUIRE(host->wait_for_wake());
+    REQUIRE(sink->tick(host->time.now()).has_value());
+  }
+  CHECK(settled);
 }
 
 TEST_CASE("a stop ends the waiting for a broker that does not answer") {

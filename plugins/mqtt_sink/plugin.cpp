@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "plugins/mqtt_sink/topic_pattern.h"
 #include "runner/mqtt/broker.h"
@@ -17,8 +19,10 @@ namespace {
 
 using mqtt_sink::TopicPattern;
 
-/// Publishes each record as JSON. A batch is done when the broker has acknowledged all of it (QoS 1 and 2) or all is written to
-/// the connection (QoS 0); on a lost connection the whole batch is published again. Its thread waits for the broker.
+/// Publishes each record as JSON, on a thread that may wait for the broker. A batch is settled when the broker has acknowledged
+/// all of it (QoS 1 and 2) or all is written to the connection (QoS 0). That is not waited for: to and fro can take 40 ms where
+/// the broker's system delays its acknowledgements. So up to `window` messages are under way, and kept to be published again
+/// after the connection has broken.
 class MqttSink final : public Sink {
  public:
   struct Config : mqtt::Broker {
@@ -40,35 +44,76 @@ class MqttSink final : public Sink {
     connection_.reset();
     mqtt::Connection::Handlers handlers;
     handlers.lost = [waker = context_.waker()] { waker.wake(); };
+    handlers.all_delivered = handlers.lost;
     connection_ = std::make_unique<mqtt::Connection>(config_, true, std::move(handlers));
-    return connection_->open(context_.stop_token());
+    if (auto opened = connection_->open(context_.stop_token()); !opened) return opened;
+    published_ = 0;
+    for (Parcel& parcel : parcels_)
+      if (auto again = publish(parcel); !again) return again;
+    return {};
   }
 
   Result<void> write(const Batch& batch) override {
-    for (const Record& record : batch.records)
-      if (auto published = publish(record); !published) return published;
-    return connection_->drain(context_.stop_token());
+    settle_delivered();
+    Parcel parcel;
+    for (const Record& record : batch.records) add(parcel, record);
+    if (auto published = publish(parcel); !published) return published;
+    // With dead letters in it the batch is the runner's to settle, once they are safe.
+    if (parcel.messages.size() < batch.size()) return connection_->drain(context_.stop_token());
+    parcel.ack = context_.take_ack();
+    parcels_.push_back(std::move(parcel));
+    return {};
   }
 
-  /// Woken when the connection breaks, so that it is there again before the next batch.
+  /// Woken when everything is delivered, and when the connection breaks, so that it is there again before the next batch.
   Result<void> tick(Time) override {
+    settle_delivered();
     if (connection_ && connection_->lost()) return unavailable(fmt::format("lost the connection to {}", config_.broker));
     return {};
   }
 
+  bool idle() const override { return parcels_.empty(); }
+
  private:
-  Result<void> publish(const Record& record) {
-    name_.clear();
-    if (auto filled = topic_.fill(record, name_); !filled) {
+  struct Message {
+    std::string topic;
+    std::string payload;
+  };
+
+  /// One batch on its way.
+  struct Parcel {
+    std::vector<Message> messages;
+    std::size_t end = 0;  ///< delivered when so many messages of this connection are
+    Ack ack;
+  };
+
+  void add(Parcel& parcel, const Record& record) {
+    Message message;
+    if (auto filled = topic_.fill(record, message.topic); !filled) {
       context_.reject(record, filled.error());
-      return {};
+      return;
     }
-    payload_.clear();
     if (config_.envelope)
-      append_json_record(payload_, record, true);
+      append_json_record(message.payload, record, true);
     else
-      append_json(payload_, record.fields.view());
-    return connection_->publish(name_, payload_, config_.qos, config_.retain, window(), context_.stop_token());
+      append_json(message.payload, record.fields.view());
+    parcel.messages.push_back(std::move(message));
+  }
+
+  Result<void> publish(Parcel& parcel) {
+    for (const Message& m : parcel.messages) {
+      auto published = connection_->publish(m.topic, m.payload, config_.qos, config_.retain, window(), context_.stop_token());
+      if (!published) return published;
+      ++published_;
+    }
+    parcel.end = published_;
+    return {};
+  }
+
+  void settle_delivered() {
+    if (parcels_.empty() || !connection_ || connection_->lost()) return;
+    std::size_t delivered = published_ - connection_->under_way();
+    for (; !parcels_.empty() && parcels_.front().end <= delivered; parcels_.pop_front()) parcels_.front().ack.settle();
   }
 
   // Mosquitto hangs up on a client with more QoS 2 messages under way than its max_inflight_messages, 20 unless configured.
@@ -78,8 +123,8 @@ class MqttSink final : public Sink {
   Context context_;
   const TopicPattern topic_;
   std::unique_ptr<mqtt::Connection> connection_;
-  std::string name_;
-  std::string payload_;
+  std::size_t published_ = 0;  ///< over this connection
+  std::deque<Parcel> parcels_;
 };
 
 void MqttSink::Config::describe(config::Fields<Config>& f) {
@@ -97,7 +142,7 @@ void MqttSink::Config::describe(config::Fields<Config>& f) {
   f.field("envelope", &Config::envelope)
       .doc("Publish `device`, `time`, `kind`, `fields` and `meta`; otherwise the fields alone.");
   f.field("window", &Config::window)
-      .doc("How many messages may be under way at once; with `qos: 2` at most 20.")
+      .doc("How many messages may be under way at once, kept in memory until they are delivered; with `qos: 2` at most 20.")
       .min(std::size_t{1})
       .max(std::size_t{60000});
   f.check([](const Config& c, config::CheckReport<Config>& report) {

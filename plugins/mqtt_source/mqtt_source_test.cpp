@@ -217,6 +217,47 @@ TEST_CASE("a wrong password is named, and not shown") {
   CHECK(broker.wait_for_log("Sending SUBACK"));
 }
 
+TEST_CASE("TLS needs a certificate that the authority has signed for the host") {
+  test::TempFolder folder;
+  std::string f = folder.path().string() + "/";
+  auto sh = [](const std::string& command) { REQUIRE(std::system((command + " 2>/dev/null").c_str()) == 0); };
+  auto issue = [&](const std::string& name, const std::string& host) {
+    sh("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout " + f + name + ".key -out " + f + name +
+       ".csr -subj /CN=" + name);
+    folder.write(name + ".ext", "subjectAltName=" + host);
+    sh("openssl x509 -req -in " + f + name + ".csr -CA " + f + "ca.pem -CAkey " + f + "ca.key -CAcreateserial -days 2 -out " +
+       f + name + ".pem -extfile " + f + name + ".ext");
+  };
+  auto authority = [&](const std::string& name) {
+    sh("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout " + f + name + ".key -out " + f +
+       name + ".pem -days 2 -subj /CN=" + name);
+  };
+  authority("ca");
+  authority("stranger");
+  issue("right", "DNS:localhost");
+  issue("elsewhere", "DNS:elsewhere.example");
+  auto tls = [&](const std::string& name) {
+    return "allow_anonymous true\ncafile " + f + "ca.pem\ncertfile " + f + name + ".pem\nkeyfile " + f + name + ".key";
+  };
+  auto to = [&](const Mosquitto& broker, const std::string& ca) {
+    return "broker: mqtts://localhost:" + std::to_string(broker.port()) + "\ntopics: [devices/#]\ntls: {ca: " + f + ca +
+           ".pem}\n";
+  };
+  Mosquitto right(tls("right"));
+  Stage stage(TestHost::make("porch"), to(right, "ca"));
+  REQUIRE(right.wait_for_log("Sending SUBACK"));
+
+  Stage distrustful(TestHost::make("cellar"), to(right, "stranger"));
+  REQUIRE(distrustful.fail_once());
+  CHECK_THAT(distrustful.errors.front().what, Catch::Contains("cannot be reached: TLS:"));
+
+  Mosquitto elsewhere(tls("elsewhere"));
+  Stage misled(TestHost::make("attic"), to(elsewhere, "ca"));
+  REQUIRE(misled.fail_once());
+  CHECK_THAT(misled.errors.front().what, Catch::Contains("cannot be reached"));
+  CHECK_FALSE(elsewhere.wait_for_log("Sending SUBACK", std::chrono::milliseconds(0)));
+}
+
 TEST_CASE("malformed payloads go to the dead letters and are settled with their batch") {
   Mosquitto broker;
   auto host = TestHost::make("porch");

@@ -58,13 +58,14 @@ struct Connection::Impl {
   struct Delivery final : ::mqtt::iaction_listener {
     explicit Delivery(Impl& i) : impl(i) {}
     void on_success(const ::mqtt::token&) override {
-      impl.notify([this] { --impl.under_way; });
+      bool all = false;
+      impl.notify([&] { all = --impl.under_way == 0; });
+      if (all && impl.handlers.all_delivered) impl.handlers.all_delivered();
     }
+    // It stays under way: whoever waits for it hears of the failure.
     void on_failure(const ::mqtt::token&) override {
-      impl.notify([this] {
-        --impl.under_way;
-        impl.undelivered = true;
-      });
+      impl.notify([this] { impl.lost = true; });
+      if (impl.handlers.lost) impl.handlers.lost();
     }
     Impl& impl;
   };
@@ -131,9 +132,8 @@ struct Connection::Impl {
 
   Result<void> under_way_at_most(std::size_t limit, const std::stop_token& stop) {
     std::unique_lock lock(mutex);
-    changed.wait(lock, stop, [&] { return under_way <= limit || lost || undelivered; });
+    changed.wait(lock, stop, [&] { return under_way <= limit || lost; });
     if (lost) return failed("closed the connection");
-    if (undelivered) return failed("did not take a message");
     if (under_way > limit) return failed("was given up: the stage stops");
     return {};
   }
@@ -150,7 +150,6 @@ struct Connection::Impl {
   std::mutex mutex;
   std::condition_variable_any changed;
   bool lost = false;
-  bool undelivered = false;
   std::size_t under_way = 0;
   std::string tls_error;
 
@@ -208,6 +207,11 @@ Result<void> Connection::subscribe(const std::vector<std::string>& topics, int q
 bool Connection::lost() const {
   std::lock_guard lock(impl_->mutex);
   return impl_->lost;
+}
+
+std::size_t Connection::under_way() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->under_way;
 }
 
 Result<void> Connection::publish(const std::string& topic, std::string_view payload, int qos, bool retain, std::size_t window,

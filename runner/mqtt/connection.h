@@ -30,8 +30,10 @@ class Connection {
     /// On the library's receive thread, of which the process has one, with the library's one lock held: must not wait, nor call
     /// the library. The library acknowledges a QoS 1 message when this has returned. Null: messages are not wanted.
     std::function<void(const Message&)> message;
-    /// The connection broke. On a thread of the library's.
+    /// The connection broke. On a thread of the library's, as the next.
     std::function<void()> lost;
+    /// under_way() has become 0.
+    std::function<void()> all_delivered;
   };
 
   /// `address` is Paho's. No I/O yet.
@@ -55,7 +57,11 @@ class Connection {
   Result<void> publish(const std::string& topic, std::string_view payload, int qos, bool retain, std::size_t window,
                        const std::stop_token& stop);
 
-  /// Waits until everything published is delivered: QoS 0 written to the connection, QoS 1 and 2 acknowledged.
+  /// How many published messages are not yet delivered: QoS 0 written to the connection, QoS 1 and 2 acknowledged. A broker
+  /// acknowledges in the order of publishing (MQTT 3.1.1 section 4.6), so it is the latest ones. Any thread.
+  std::size_t under_way() const;
+
+  /// Waits until everything published is delivered.
   Result<void> drain(const std::stop_token& stop);
 
  private:

@@ -72,10 +72,16 @@ void Mosquitto::start() {
 
 void Mosquitto::stop() {
   if (process_ == 0) return;
-  kill(process_, SIGTERM);
+  kill(process_, frozen_ ? SIGKILL : SIGTERM);
+  frozen_ = false;
   waitpid(process_, nullptr, 0);
   process_ = 0;
   reader_ = {};
+}
+
+void Mosquitto::freeze() {
+  kill(process_, SIGSTOP);
+  frozen_ = true;
 }
 
 bool Mosquitto::wait_for_log(const std::string& text, std::chrono::milliseconds deadline) {
