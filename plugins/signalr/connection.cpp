@@ -73,6 +73,10 @@ void Connection::send_message(Append append) {
   send(framed(*protocol_, message));
 }
 
+void Connection::invoke_client(std::string_view target, std::string_view arguments_json) {
+  if (active_) send_message([&](std::string& out) { protocol_->append_invocation(out, target, arguments_json); });
+}
+
 void Connection::complete(std::string_view invocation, std::string_view result_json) {
   send_message([&](std::string& out) { protocol_->append_completion(out, invocation, result_json); });
 }

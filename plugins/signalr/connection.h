@@ -48,6 +48,9 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   /// Writes what is queued, then what is owed.
   void flush();
 
+  /// Calls a method of this client; `arguments_json` is a list. It does not answer.
+  void invoke_client(std::string_view target, std::string_view arguments_json);
+
   void complete(std::string_view invocation, std::string_view result_json);
   void complete_with_error(std::string_view invocation, std::string_view error);
 

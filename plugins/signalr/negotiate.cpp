@@ -26,13 +26,23 @@ std::string random_id() {
   return id;
 }
 
+namespace {
+
+/// What a client sent, if it is fit to be repeated to it.
+std::string_view repeatable(std::string_view text) {
+  bool plain = text.size() <= 32 && std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  return plain ? text : "...";
+}
+
+}  // namespace
+
 Negotiation read_negotiation(const http::Request& request) {
   auto asked = request.parameter("negotiateVersion");
   if (!asked) return {};
   int version = 0;
   auto [end, error] = std::from_chars(asked->data(), asked->data() + asked->size(), version);
   if (error != std::errc{} || end != asked->data() + asked->size())
-    return {.error = fmt::format("The client requested an invalid protocol version '{}'", *asked)};
+    return {.error = fmt::format("The client requested an invalid protocol version '{}'", repeatable(*asked))};
   if (version < 0)
     return {.error = fmt::format("The client requested version '{}', but the server does not support this version.", version)};
   return {.version = std::min(version, 1)};
