@@ -18,8 +18,27 @@ inline bool is_null(double value) { return value != value; }
 /// One figure of a window, by name: `avg`, `p95`, `max_rise`, ...
 struct Aggregate {
   enum class Kind : std::uint8_t {
-    count_all, count, sum, avg, min, max, range, first, last, distinct, stddev, stddevp, percentile, percentile_discrete,
-    delta, rate, slope, rise, fall, max_rise, max_fall,
+    count_all,
+    count,
+    sum,
+    avg,
+    min,
+    max,
+    range,
+    first,
+    last,
+    distinct,
+    stddev,
+    stddevp,
+    percentile,
+    percentile_discrete,
+    delta,
+    rate,
+    slope,
+    rise,
+    fall,
+    max_rise,
+    max_fall,
   };
   Kind kind = Kind::count;
   double share = 0;  ///< of a percentile, 0 to 1
@@ -66,9 +85,12 @@ class Shape {
   static std::int64_t count(const Word* partial) { return partial[0].integer & 0xffffffff; }
 
   /// The upper half of the first word belongs to the run's owner.
-  static std::uint32_t tag(const Word* partial) { return static_cast<std::uint32_t>(static_cast<std::uint64_t>(partial[0].integer) >> 32U); }
+  static std::uint32_t tag(const Word* partial) {
+    return static_cast<std::uint32_t>(static_cast<std::uint64_t>(partial[0].integer) >> 32U);
+  }
   static void set_tag(Word* partial, std::uint32_t tag) {
-    partial[0].integer = static_cast<std::int64_t>(static_cast<std::uint64_t>(tag) << 32U | (static_cast<std::uint64_t>(partial[0].integer) & 0xffffffffU));
+    partial[0].integer = static_cast<std::int64_t>(static_cast<std::uint64_t>(tag) << 32U |
+                                                   (static_cast<std::uint64_t>(partial[0].integer) & 0xffffffffU));
   }
 
   /// The figure, or null. `sorted` holds the run's values in ascending order where needs_values().
@@ -79,8 +101,8 @@ class Shape {
   void merge_moments(const Word* earlier, const Word* later, Word* into) const;
 
   // Where each part lies; 0 is absent, as word 0 is the count.
-  std::uint8_t all_ = 0, sum_ = 0, mean_ = 0, squares_ = 0, mean_time_ = 0, time_squares_ = 0, products_ = 0, min_ = 0, max_ = 0, first_ = 0,
-               first_time_ = 0, last_ = 0, last_time_ = 0, max_rise_ = 0, max_fall_ = 0;
+  std::uint8_t all_ = 0, sum_ = 0, mean_ = 0, squares_ = 0, mean_time_ = 0, time_squares_ = 0, products_ = 0, min_ = 0,
+               max_ = 0, first_ = 0, first_time_ = 0, last_ = 0, last_time_ = 0, max_rise_ = 0, max_fall_ = 0;
   std::uint8_t width_ = 1;
   bool values_ = false;
 };

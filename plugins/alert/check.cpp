@@ -25,7 +25,8 @@ std::vector<double> operands(const Test& test) {
   return two ? std::vector{test.low, test.high} : std::vector{test.low};
 }
 
-/// The values at which any of the tests may change its mind, and their neighbours: two tests overlap if they do at one of these.
+/// The values at which any of the tests may change its mind, and their neighbours: two tests overlap if they do at one of
+/// these.
 std::vector<double> telling_values(std::initializer_list<const Test*> tests) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   std::vector<double> values;
@@ -38,7 +39,8 @@ std::vector<double> telling_values(std::initializer_list<const Test*> tests) {
 void check_clear(const Test& when, const std::optional<ClearOptions>& clear, const std::function<void(std::string)>& wrong) {
   if (!clear || !clear->test()) return;
   if (auto both = overlap(when, *clear->test()))
-    wrong(fmt::format("clear overlaps the condition: at about {:g} both hold, and the alert would end and fire at once", *both));
+    wrong(
+        fmt::format("clear overlaps the condition: at about {:g} both hold, and the alert would end and fire at once", *both));
 }
 
 void check_levels(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
@@ -51,8 +53,10 @@ void check_levels(const RuleOptions& rule, config::CheckReport<RuleOptions>& rep
       std::vector<double> values = telling_values({&*test, &*higher});
       bool reachable = std::any_of(values.begin(), values.end(), [&](double v) { return test->holds(v) && !higher->holds(v); });
       if (!reachable)
-        report.wrong("levels", fmt::format("level '{}' is never reached: wherever it holds, the higher level '{}' does; list levels low to high",
-                                           rule.levels[i].first, rule.levels[j].first));
+        report.wrong(
+            "levels",
+            fmt::format("level '{}' is never reached: wherever it holds, the higher level '{}' does; list levels low to high",
+                        rule.levels[i].first, rule.levels[j].first));
     }
   }
 }
@@ -65,13 +69,18 @@ void check_condition(const RuleOptions& rule, config::CheckReport<RuleOptions>& 
   bool bare = !rule.watch.value.empty();
   if (rule.changed && !bare) report.wrong("changed", "changed needs `watch: {value: FIELD}`");
   if (rule.given() == 1 && !rule.test() && !bare)
-    report.wrong(rule.equals.kind == Node::Kind::null ? "differs" : "equals", "a text, true or false needs `watch: {value: FIELD}`; other watches give numbers");
-  if (rule.clear && (rule.changed || !rule.test())) report.wrong("clear", "clear belongs to a condition on numbers; a level has a clear of its own");
-  if (auto test = rule.test(); test && rule.clear) check_clear(*test, rule.clear, [&](std::string what) { report.wrong("clear", std::move(what)); });
+    report.wrong(rule.equals.kind == Node::Kind::null ? "differs" : "equals",
+                 "a text, true or false needs `watch: {value: FIELD}`; other watches give numbers");
+  if (rule.clear && (rule.changed || !rule.test()))
+    report.wrong("clear", "clear belongs to a condition on numbers; a level has a clear of its own");
+  if (auto test = rule.test(); test && rule.clear)
+    check_clear(*test, rule.clear, [&](std::string what) { report.wrong("clear", std::move(what)); });
   if (rule.has_condition()) return;
-  for (const char* name : {"clear", "for", "for_mode", "max_gap", "resolve_after", "severity", "latch", "repeat", "flap", "group"})
+  for (const char* name :
+       {"clear", "for", "for_mode", "max_gap", "resolve_after", "severity", "latch", "repeat", "flap", "group"})
     if (report.given(name)) report.wrong(name, fmt::format("{} needs a condition, such as above: 10", name));
-  if (!rule.watch.windowed()) report.wrong("", "without a condition a rule emits its windows, and this watch makes none: add a condition, or `every`");
+  if (!rule.watch.windowed())
+    report.wrong("", "without a condition a rule emits its windows, and this watch makes none: add a condition, or `every`");
 }
 
 void check_telling(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
@@ -82,17 +91,20 @@ void check_telling(const RuleOptions& rule, config::CheckReport<RuleOptions>& re
 }
 
 std::size_t stretches(const WatchOptions& w) {
-  return static_cast<std::size_t>(w.within.has_value()) + w.sliding.has_value() + w.snapshot + w.session.has_value() + w.records.has_value();
+  return static_cast<std::size_t>(w.within.has_value()) + w.sliding.has_value() + w.snapshot + w.session.has_value() +
+         w.records.has_value();
 }
 
 void check_every(const WatchOptions& w, config::CheckReport<WatchOptions>& report) {
   if (w.every.kind != Node::Kind::null) {
     if (w.records) {
       std::int64_t every = 0;
-      if (!config::detail::read_integer(w.every, every) || every < 1) report.wrong("every", "with records, every is a number of records");
+      if (!config::detail::read_integer(w.every, every) || every < 1)
+        report.wrong("every", "with records, every is a number of records");
     } else if (w.within) {
       auto every = config::parse_duration(w.every.text);
-      if (!every || *every < 1ms) report.wrong("every", "with within, every is " + (every ? std::string("at least 1ms") : every.error().what));
+      if (!every || *every < 1ms)
+        report.wrong("every", "with within, every is " + (every ? std::string("at least 1ms") : every.error().what));
     } else {
       report.wrong("every", "every goes with within or records");
     }
@@ -111,7 +123,8 @@ void check_fence(const WatchOptions& w, config::CheckReport<WatchOptions>& repor
   if (w.distance_outside.size() != 2) report.wrong("distance_outside", "two fields are needed: [latitude, longitude]");
   if (fence == w.circle.has_value()) report.wrong("distance_outside", "give one fence: a GeoJSON file, or a circle");
   if (!fence) return;
-  if (auto corners = read_geojson(w.fence.text); !corners) report.wrong("fence", w.fence.path.string() + ": " + corners.error().what);
+  if (auto corners = read_geojson(w.fence.text); !corners)
+    report.wrong("fence", w.fence.path.string() + ": " + corners.error().what);
 }
 
 }  // namespace
@@ -124,8 +137,8 @@ std::optional<double> overlap(const Test& a, const Test& b) {
 
 std::size_t ConditionOptions::given() const {
   auto there = [](const Node& node) { return node.kind != Node::Kind::null; };
-  return static_cast<std::size_t>(above.has_value()) + at_least.has_value() + below.has_value() + at_most.has_value() + !outside.empty() +
-         !inside.empty() + there(equals) + there(differs);
+  return static_cast<std::size_t>(above.has_value()) + at_least.has_value() + below.has_value() + at_most.has_value() +
+         !outside.empty() + !inside.empty() + there(equals) + there(differs);
 }
 
 std::optional<Test> ConditionOptions::test() const {
@@ -144,9 +157,11 @@ std::optional<Test> ConditionOptions::test() const {
 }
 
 std::string ConditionOptions::problem() const {
-  if (given() > 1) return "one condition is enough: above, at_least, below, at_most, outside, inside, equals and differs exclude each other";
+  if (given() > 1)
+    return "one condition is enough: above, at_least, below, at_most, outside, inside, equals and differs exclude each other";
   for (const auto* bounds : {&outside, &inside})
-    if (!bounds->empty() && (bounds->size() != 2 || (*bounds)[0] > (*bounds)[1])) return "outside and inside take [low, high], the lower first";
+    if (!bounds->empty() && (bounds->size() != 2 || (*bounds)[0] > (*bounds)[1]))
+      return "outside and inside take [low, high], the lower first";
   for (const Node* node : {&equals, &differs})
     if (node->is_list() || node->is_map()) return "equals and differs take one value";
   return {};
@@ -165,13 +180,16 @@ void check_watch(const WatchOptions& w, config::CheckReport<WatchOptions>& repor
   for (const std::string& name : aggregate_names())
     if (report.given(name)) ++aggregates;
   if (auto named = w.aggregate(); named && aggregates == 0) aggregates = 1;
-  if (sorts + aggregates != 1) return report.wrong("", "one thing is watched: AGGREGATE: FIELD, value, ewma, zscore or distance_outside");
+  if (sorts + aggregates != 1)
+    return report.wrong("", "one thing is watched: AGGREGATE: FIELD, value, ewma, zscore or distance_outside");
   if (auto parsed = aggregates_of(w); !parsed) report.wrong("also", parsed.error().what);
   if (!w.also.empty() && aggregates == 0) report.wrong("also", "also goes with an aggregate");
   std::size_t wanted = aggregates == 1 || !w.zscore.empty() ? 1 : 0;
   if (stretches(w) != wanted || (!w.zscore.empty() && !w.within))
-    report.wrong("", wanted == 0 ? "a bare value, ewma or distance_outside looks at each record: no window belongs here"
-                                 : (w.zscore.empty() ? "an aggregate needs one of within, sliding, snapshot, session and records" : "zscore needs within"));
+    report.wrong("", wanted == 0
+                         ? "a bare value, ewma or distance_outside looks at each record: no window belongs here"
+                         : (w.zscore.empty() ? "an aggregate needs one of within, sliding, snapshot, session and records"
+                                             : "zscore needs within"));
   if (!w.zscore.empty() && w.windowed()) report.wrong("every", "zscore looks at each record");
   if (w.ewma.empty() != !w.tau.has_value()) report.wrong("tau", "ewma and tau go together");
   check_every(w, report);
@@ -196,7 +214,8 @@ void check_stage(const Options& options, config::CheckReport<Options>& report) {
   if (options.rules.empty() && !options.no_data) report.wrong("", "no rules: add `rules`, or `no_data`");
   for (const auto& [name, rule] : options.rules)
     if (name == "no_data" && options.no_data) report.wrong("rules", "no_data is the name of the rule that watches for silence");
-  if (options.time.by_arrival && !options.time.field.empty()) report.wrong("time", "mode: arrival does not look at a time field");
+  if (options.time.by_arrival && !options.time.field.empty())
+    report.wrong("time", "mode: arrival does not look at a time field");
 }
 
 }  // namespace millrace::alert

@@ -14,8 +14,7 @@ class Writer {
   explicit Writer(std::string& out) : out_(out) {}
 
   template <class T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-  void put(T value) {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void put(T value) {
     out_.append(reinterpret_cast<const char*>(&value), sizeof value);
   }
   void put(std::string_view text) {
@@ -37,8 +36,7 @@ class Reader {
   bool over() const { return in_.empty(); }
 
   template <class T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-  T get() {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) T get() {
     T value{};
     raw(&value, sizeof value);
     return value;

@@ -32,9 +32,11 @@ class Digest {
   std::uint64_t value_ = 14695981039346656037ULL;
 };
 
-std::size_t input_for(std::vector<Input>& inputs, const std::string& field, Input::Reading reading = Input::Reading::number, const Node& wanted = {}) {
+std::size_t input_for(std::vector<Input>& inputs, const std::string& field, Input::Reading reading = Input::Reading::number,
+                      const Node& wanted = {}) {
   for (std::size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].field == field && inputs[i].reading == reading && inputs[i].wanted.text == wanted.text && inputs[i].wanted.quoted == wanted.quoted)
+    if (inputs[i].field == field && inputs[i].reading == reading && inputs[i].wanted.text == wanted.text &&
+        inputs[i].wanted.quoted == wanted.quoted)
       return i;
   inputs.push_back({field, reading, wanted});
   return inputs.size() - 1;
@@ -135,7 +137,11 @@ NotifyPlan notify_of(const RuleOptions& options) {
 /// Message, labels, repeat and whatever else only concerns the telling are left out.
 std::uint64_t meaning_of(const Options& options, const RulePlan& rule, const std::vector<Input>& inputs) {
   Digest d;
-  d.add(options.key).add(static_cast<Micros>(rule.watch)).add(rule.tau).add(static_cast<Micros>(rule.min_samples)).add(rule.min_stddev);
+  d.add(options.key)
+      .add(static_cast<Micros>(rule.watch))
+      .add(rule.tau)
+      .add(static_cast<Micros>(rule.min_samples))
+      .add(rule.min_stddev);
   if (rule.watch != Watch::silence) {
     d.add(inputs[rule.input].field).add(inputs[rule.input].wanted.text).add(static_cast<Micros>(inputs[rule.input].reading));
     if (rule.watch == Watch::distance) d.add(inputs[rule.input + 1].field);
@@ -155,7 +161,10 @@ std::uint64_t meaning_of(const Options& options, const RulePlan& rule, const std
     add_test(level.when);
     if (level.clear) add_test(*level.clear);
   }
-  d.add(rule.life.max_gap).add(rule.life.resolve_after).add(static_cast<Micros>(rule.life.on_null)).add(static_cast<Micros>(rule.life.latch));
+  d.add(rule.life.max_gap)
+      .add(rule.life.resolve_after)
+      .add(static_cast<Micros>(rule.life.on_null))
+      .add(static_cast<Micros>(rule.life.latch));
   d.add(static_cast<Micros>(rule.life.by_timer)).add(rule.silent_after);
   return d.value();
 }
@@ -171,7 +180,8 @@ void compile_no_data(const NoDataOptions& options, Compiled& to) {
   rule.notify.repeat = options.repeat.count();
   rule.notify.resolved = options.notify_resolved;
   to.plan.rules.push_back(std::move(rule));
-  to.texts.push_back({*message_of(options.message.empty() ? "{key}: no data for {value:g} s" : options.message, {}), options.labels});
+  to.texts.push_back(
+      {*message_of(options.message.empty() ? "{key}: no data for {value:g} s" : options.message, {}), options.labels});
   to.expected = options.expect.keys;
 }
 
@@ -186,7 +196,8 @@ Result<std::vector<Position>> read_geojson(const std::string& text) {
     if (json.value("type", "") == "Feature") json = Json(json.at("geometry"));
     if (json.value("type", "") != "Polygon") return wrong;
     std::vector<Position> corners;
-    for (const Json& corner : json.at("coordinates").at(0)) corners.push_back({corner.at(1).get<double>(), corner.at(0).get<double>()});
+    for (const Json& corner : json.at("coordinates").at(0))
+      corners.push_back({corner.at(1).get<double>(), corner.at(0).get<double>()});
     if (corners.size() < 3) return wrong;
     return corners;
   } catch (const Json::exception&) {
@@ -199,7 +210,8 @@ Result<std::vector<Aggregate>> aggregates_of(const WatchOptions& watch) {
   if (auto named = watch.aggregate()) found.push_back(*parse_aggregate(named->first));
   for (const std::string& name : watch.also) {
     auto parsed = parse_aggregate(name);
-    if (!parsed) return invalid(fmt::format("there is no aggregate '{}'{}", name, config::did_you_mean(name, aggregate_names())));
+    if (!parsed)
+      return invalid(fmt::format("there is no aggregate '{}'{}", name, config::did_you_mean(name, aggregate_names())));
     found.push_back(*parsed);
   }
   return found;

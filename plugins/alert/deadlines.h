@@ -34,9 +34,7 @@ class Deadlines {
   std::size_t memory() const { return entries_.capacity() * sizeof(Entry); }
 
  private:
-  static bool later(const Entry& a, const Entry& b) {
-    return a.at != b.at ? a.at > b.at : b.owner->name < a.owner->name;
-  }
+  static bool later(const Entry& a, const Entry& b) { return a.at != b.at ? a.at > b.at : b.owner->name < a.owner->name; }
 
   std::vector<Entry> entries_;
 };

@@ -56,7 +56,8 @@ inline Admission admit(const TimePolicy& policy, Micros arrival, Micros time, Mi
   Admission result{Outcome::accepted, Why::fine, time};
   auto behind = [&](Micros limit, Why why) {
     if (result.outcome == Outcome::dropped || result.time >= limit) return;
-    result = policy.policy == Lateness::drop ? Admission{Outcome::dropped, why, time} : Admission{Outcome::adjusted, why, limit};
+    result =
+        policy.policy == Lateness::drop ? Admission{Outcome::dropped, why, time} : Admission{Outcome::adjusted, why, limit};
   };
   behind(arrival - policy.late, Why::late);
   behind(watermark, Why::out_of_order);

@@ -15,7 +15,8 @@ constexpr double earth_radius = 6'371'008.8;
 double radians(double degrees) { return degrees * std::numbers::pi / 180; }
 
 bool on_edge(Position a, Position b, Position p) {
-  double across = (b.longitude - a.longitude) * (p.latitude - a.latitude) - (b.latitude - a.latitude) * (p.longitude - a.longitude);
+  double across =
+      (b.longitude - a.longitude) * (p.latitude - a.latitude) - (b.latitude - a.latitude) * (p.longitude - a.longitude);
   if (across != 0) return false;
   auto between = [](double x, double y, double v) { return v >= std::min(x, y) && v <= std::max(x, y); };
   return between(a.latitude, b.latitude, p.latitude) && between(a.longitude, b.longitude, p.longitude);

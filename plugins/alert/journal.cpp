@@ -157,7 +157,9 @@ store::State Journal::state_of(const RulePlan& rule, const std::string& key) con
   s.state = name_of(life->state());
   s.level = telling_.level_name(rule, life->condition());
   s.since_json = "[";
-  for (Micros since : life->since()) s.since_json += fmt::format("{}{}", s.since_json.size() > 1 ? "," : "", since == never_yet ? "null" : std::to_string(whole_millis(since)));
+  for (Micros since : life->since())
+    s.since_json += fmt::format("{}{}", s.since_json.size() > 1 ? "," : "",
+                                since == never_yet ? "null" : std::to_string(whole_millis(since)));
   s.since_json += "]";
   if (life->open()) s.incident_id = telling_.incident(rule, key, life->openings());
   s.opening = life->openings();
@@ -191,7 +193,9 @@ void Journal::end_lost(const store::State& state, bool removed) {
   Record& record = out_.append();
   record.kind = kind::alert;
   record.time = record.arrival = context_.now();
-  auto push = [&](std::string_view name, const std::string& text) { record.fields.push(arena, name, Value::string(arena.copy(text))); };
+  auto push = [&](std::string_view name, const std::string& text) {
+    record.fields.push(arena, name, Value::string(arena.copy(text)));
+  };
   push("incident", e.incident_id);
   push("rule", e.rule);
   push("key", e.key);
@@ -241,14 +245,20 @@ void Journal::refused(std::string_view key, Refusal refusal) {
   (refusal == Refusal::too_many_keys ? too_many_keys_ : waiting_room_full_).add();
   if (std::exchange(warned_, true)) return;
   if (refusal == Refusal::too_many_keys)
-    context_.log(LogLevel::warning, fmt::format("'{}' and further keys are refused: max_keys is {}", key, monitor_->plan().max_keys));
+    context_.log(LogLevel::warning,
+                 fmt::format("'{}' and further keys are refused: max_keys is {}", key, monitor_->plan().max_keys));
   else
-    context_.log(LogLevel::warning, fmt::format("'{}' has more than max_samples records that wait to be put in order; they are dropped", key));
+    context_.log(LogLevel::warning,
+                 fmt::format("'{}' has more than max_samples records that wait to be put in order; they are dropped", key));
 }
 
-void Journal::forgotten(std::string_view key) { gathering_.snapshots.push_back({std::string(key_snapshot) + std::string(key), std::nullopt}); }
+void Journal::forgotten(std::string_view key) {
+  gathering_.snapshots.push_back({std::string(key_snapshot) + std::string(key), std::nullopt});
+}
 
-void Journal::window(const RulePlan& rule, std::string_view key, const WindowRow& row) { telling_.append_window(out_, rule, key, row); }
+void Journal::window(const RulePlan& rule, std::string_view key, const WindowRow& row) {
+  telling_.append_window(out_, rule, key, row);
+}
 
 void Journal::change(const RulePlan& rule, std::string_view key, const Change& change, const Cause& cause, Micros now) {
   bool before_opening = (change.to == State::pending || change.from == State::pending) && !change.opens;
@@ -261,7 +271,8 @@ void Journal::change(const RulePlan& rule, std::string_view key, const Change& c
   if (change.reason != Reason::ack_ignored) telling_.append_alert(out_, happening);
 }
 
-void Journal::notice(const RulePlan& rule, std::string_view key, const Notice& notice, const Change& last, const Cause& cause, Micros now) {
+void Journal::notice(const RulePlan& rule, std::string_view key, const Notice& notice, const Change& last, const Cause& cause,
+                     Micros now) {
   concerned_.emplace(&rule, std::string(key));
   Change about = last;
   about.level = notice.level;

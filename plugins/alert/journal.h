@@ -61,7 +61,8 @@ class Journal final : public Output {
   void forgotten(std::string_view key) override;
   void window(const RulePlan& rule, std::string_view key, const WindowRow& row) override;
   void change(const RulePlan& rule, std::string_view key, const Change& change, const Cause& cause, Micros now) override;
-  void notice(const RulePlan& rule, std::string_view key, const Notice& notice, const Change& last, const Cause& cause, Micros now) override;
+  void notice(const RulePlan& rule, std::string_view key, const Notice& notice, const Change& last, const Cause& cause,
+              Micros now) override;
   void notice(const RulePlan& rule, const GroupNotice& notice, Micros now) override;
 
  private:
@@ -82,7 +83,7 @@ class Journal final : public Output {
   std::shared_ptr<Answers> answers_;
 
   store::Commit gathering_;
-  Batch out_;                     ///< to be emitted once `gathering_` is committed
+  Batch out_;                      ///< to be emitted once `gathering_` is committed
   std::vector<std::string> told_;  ///< notifications in out_
   std::set<std::pair<const RulePlan*, std::string>> concerned_;
   bool everything_ = false;

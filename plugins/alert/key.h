@@ -13,7 +13,7 @@ namespace millrace::alert {
 struct Monitor::Alert {
   LifeCycle life;
   Teller teller;
-  Change told_of;      ///< the latest change that concerns people
+  Change told_of;  ///< the latest change that concerns people
   double value = null_value;
   std::vector<double> figures;
 
@@ -33,16 +33,16 @@ struct Monitor::Instance {
 struct Monitor::Key {
   std::string name;
   Watermark watermark;
-  Micros heard = never_yet;       ///< last arrival
-  Micros event_turn = for_ever;   ///< of its entry that counts in events_
-  Micros clock_turn = for_ever;   ///< and in clocks_
+  Micros heard = never_yet;      ///< last arrival
+  Micros event_turn = for_ever;  ///< of its entry that counts in events_
+  Micros clock_turn = for_ever;  ///< and in clocks_
   std::unique_ptr<Instance[]> rules;
   std::unique_ptr<Reorder> waiting;
-  std::uint64_t sequence = 0;     ///< last one seen of `source`
+  std::uint64_t sequence = 0;                                                     ///< last one seen of `source`
   std::unique_ptr<std::vector<std::pair<std::uint32_t, std::uint64_t>>> further;  ///< the same of further sources
   std::uint32_t source = 0;
   bool changed = false;
-  bool missed = false;            ///< silent for so long that it was given up
+  bool missed = false;  ///< silent for so long that it was given up
 };
 
 }  // namespace millrace::alert

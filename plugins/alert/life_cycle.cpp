@@ -12,9 +12,9 @@ std::string_view name_of(State state) {
 }
 
 std::string text_of(Reason reason, std::string_view by) {
-  constexpr std::string_view names[] = {"condition", "cancelled",   "escalated",    "deescalated",  "relapse",
-                                        "reactivated", "condition_clear", "resolved", "ack:", "ack_ignored",
-                                        "rule_changed", "rule_removed", "key_forgotten"};
+  constexpr std::string_view names[] = {"condition",    "cancelled",       "escalated",    "deescalated", "relapse",
+                                        "reactivated",  "condition_clear", "resolved",     "ack:",        "ack_ignored",
+                                        "rule_changed", "rule_removed",    "key_forgotten"};
   std::string text(names[static_cast<int>(reason)]);
   if (reason == Reason::ack) text += by;
   return text;
@@ -79,7 +79,8 @@ void LifeCycle::react(const LifePlan& plan, Micros at, const Emit& emit) {
     case State::ok:
     case State::pending:
       if (wanted > 0) return fire(at, wanted, Reason::condition, emit);
-      if (state_ == State::ok && condition_ > 0) return change(State::pending, condition_, condition_, Reason::condition, at, emit);
+      if (state_ == State::ok && condition_ > 0)
+        return change(State::pending, condition_, condition_, Reason::condition, at, emit);
       if (state_ == State::pending && condition_ == 0) change(State::ok, 0, 0, Reason::cancelled, at, emit);
       return;
     case State::latched:
@@ -88,7 +89,8 @@ void LifeCycle::react(const LifePlan& plan, Micros at, const Emit& emit) {
     case State::recovering:
       if (condition_ > 0) change(State::firing, level_, level_, Reason::relapse, at, emit);
       return react_open(plan, at, wanted, emit);
-    case State::firing: return react_open(plan, at, wanted, emit);
+    case State::firing:
+      return react_open(plan, at, wanted, emit);
   }
 }
 

@@ -14,8 +14,19 @@ enum class State : std::uint8_t { ok, pending, firing, recovering, latched };
 std::string_view name_of(State state);
 
 enum class Reason : std::uint8_t {
-  condition, cancelled, escalated, deescalated, relapse, reactivated, condition_clear, resolved, ack, ack_ignored, rule_changed,
-  rule_removed, key_forgotten,
+  condition,
+  cancelled,
+  escalated,
+  deescalated,
+  relapse,
+  reactivated,
+  condition_clear,
+  resolved,
+  ack,
+  ack_ignored,
+  rule_changed,
+  rule_removed,
+  key_forgotten,
 };
 
 /// `ack:<by>` for acknowledgements, else the word itself.
@@ -36,12 +47,12 @@ struct LifePlan {
 /// One row of the life of an alert. Levels count from 1; 0 is `ok`.
 struct Change {
   State from = State::ok, to = State::ok;
-  int level = 0;                  ///< that it is about: a resolve names the level that ended
+  int level = 0;  ///< that it is about: a resolve names the level that ended
   int level_from = 0, level_to = 0;
   Reason reason = Reason::condition;
-  Micros at = 0;                  ///< event time; for acknowledgements the arrival clock
-  std::uint64_t opening = 0;      ///< number of the incident; 0 for none
-  std::uint64_t event = 0;        ///< number of the change, from 1
+  Micros at = 0;              ///< event time; for acknowledgements the arrival clock
+  std::uint64_t opening = 0;  ///< number of the incident; 0 for none
+  std::uint64_t event = 0;    ///< number of the change, from 1
   bool opens = false;
   std::string_view by;
 };
@@ -107,11 +118,11 @@ class LifeCycle {
   std::uint8_t level_ = 0;      ///< of the open alert
   std::uint8_t condition_ = 0;  ///< level of the condition
   bool acknowledged_ = false;
-  bool away_ = false;           ///< no evaluation since a restart
-  Micros last_ = never_yet;     ///< last evaluation
+  bool away_ = false;               ///< no evaluation since a restart
+  Micros last_ = never_yet;         ///< last evaluation
   Micros lower_since_ = never_yet;  ///< since when the condition is below level_
   Micros false_since_ = never_yet;  ///< since when there is no condition
-  std::vector<Micros> since_;   ///< per level, since when the condition is at it or above
+  std::vector<Micros> since_;       ///< per level, since when the condition is at it or above
   std::uint64_t openings_ = 0;
   std::uint64_t events_ = 0;
   std::string acknowledged_by_;

@@ -30,7 +30,8 @@ Result<void> check_format(const std::string& written, const std::string& format,
 
 }  // namespace
 
-Result<Message> Message::parse(std::string_view text, const std::vector<std::string>& numbers, const std::vector<std::string>& texts) {
+Result<Message> Message::parse(std::string_view text, const std::vector<std::string>& numbers,
+                               const std::vector<std::string>& texts) {
   Message message;
   std::string literal;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -54,7 +55,8 @@ Result<Message> Message::parse(std::string_view text, const std::vector<std::str
     if (!number && std::find(texts.begin(), texts.end(), name) == texts.end()) {
       std::vector<std::string> known = numbers;
       known.insert(known.end(), texts.begin(), texts.end());
-      return invalid(fmt::format("'{{{}}}' stands for nothing here{}; there are {}", name, config::did_you_mean(name, known), fmt::join(known, ", ")));
+      return invalid(fmt::format("'{{{}}}' stands for nothing here{}; there are {}", name, config::did_you_mean(name, known),
+                                 fmt::join(known, ", ")));
     }
     if (auto good = check_format(std::string(inside), format, number); !good) return good.error();
     if (!literal.empty()) message.parts_.push_back({std::move(literal), ""});

@@ -17,7 +17,8 @@ class Message {
   using Filling = std::variant<double, std::string>;
 
   /// `numbers` and `texts` are the names that may stand in braces. An error says what is wrong and lists them.
-  static Result<Message> parse(std::string_view text, const std::vector<std::string>& numbers, const std::vector<std::string>& texts);
+  static Result<Message> parse(std::string_view text, const std::vector<std::string>& numbers,
+                               const std::vector<std::string>& texts);
 
   std::string fill(const std::function<Filling(std::string_view name)>& value) const;
 

@@ -18,13 +18,17 @@ Micros clock_for(Micros time, Micros late) { return time >= for_ever ? for_ever 
 
 bool concerns_people(const Change& change) {
   switch (change.reason) {
-    case Reason::condition: return change.opens;
+    case Reason::condition:
+      return change.opens;
     case Reason::escalated:
     case Reason::deescalated:
     case Reason::reactivated:
-    case Reason::resolved: return true;
-    case Reason::condition_clear: return change.to == State::latched;
-    default: return false;
+    case Reason::resolved:
+      return true;
+    case Reason::condition_clear:
+      return change.to == State::latched;
+    default:
+      return false;
   }
 }
 
@@ -269,14 +273,16 @@ void Monitor::process(Key& key, Micros time, const double* inputs) {
 
 void Monitor::look(Key& key, const RulePlan& rule, Instance& instance, Micros time, const double* inputs) {
   switch (rule.watch) {
-    case Watch::silence: return;
+    case Watch::silence:
+      return;
     case Watch::window: {
       auto emit = [&](const ClosedWindow& window) { closed(key, rule, instance, window); };
       instance.window.advance(*rule.window, time, emit);
       instance.window.add(*rule.window, time, inputs[rule.input], emit);
       return;
     }
-    default: break;
+    default:
+      break;
   }
   bool partial = false;
   figures_.clear();
@@ -307,7 +313,9 @@ double Monitor::derive(const RulePlan& rule, Instance& instance, Micros time, co
     }
     case Watch::ewma: {
       if (is_null(value)) return null_value;
-      double alpha = is_null(instance.last_value) ? 1 : -std::expm1(-static_cast<double>(time - instance.last_time) / static_cast<double>(rule.tau));
+      double alpha = is_null(instance.last_value)
+                         ? 1
+                         : -std::expm1(-static_cast<double>(time - instance.last_time) / static_cast<double>(rule.tau));
       instance.last_value = alpha == 1 ? value : instance.last_value + alpha * (value - instance.last_value);
       instance.last_time = time;
       return instance.last_value;
@@ -317,8 +325,10 @@ double Monitor::derive(const RulePlan& rule, Instance& instance, Micros time, co
       double before = std::exchange(instance.last_value, value);
       return !is_null(before) && before != value ? 1 : 0;
     }
-    case Watch::distance: return outside(rule.fence, {value, inputs[rule.input + 1]});
-    default: return value;
+    case Watch::distance:
+      return outside(rule.fence, {value, inputs[rule.input + 1]});
+    default:
+      return value;
   }
 }
 
@@ -329,7 +339,8 @@ void Monitor::advance(Key& key, Micros watermark) {
   for (const RulePlan& rule : plan_.rules) {
     Instance& instance = key.rules[index_of(rule)];
     if (instance.window.deadline() < watermark)
-      instance.window.advance(*rule.window, watermark, [&](const ClosedWindow& window) { closed(key, rule, instance, window); });
+      instance.window.advance(*rule.window, watermark,
+                              [&](const ClosedWindow& window) { closed(key, rule, instance, window); });
     if (!instance.alert || !rule.life.by_timer) continue;
     Cause none;
     with(key, rule, instance, none);
@@ -363,7 +374,9 @@ Monitor::Alert& Monitor::alert(Instance& instance) {
   return *instance.alert;
 }
 
-void Monitor::with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause) { current_ = {&key, &rule, &instance, &cause}; }
+void Monitor::with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause) {
+  current_ = {&key, &rule, &instance, &cause};
+}
 
 void Monitor::evaluate(Key& key, const RulePlan& rule, Instance& instance, Micros at, double value, const Cause& cause) {
   if (!instance.alert) {
@@ -388,7 +401,8 @@ void Monitor::changed(const Change& change) {
   if (rule->notify.group)
     groups_[index_of(*rule)].changed(rule->notify, key->name, instance->alert->life, change, now_);
   else
-    instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, key->name), on_notice_);
+    instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, key->name),
+                                    on_notice_);
 }
 
 void Monitor::notified(const Notice& notice) {
@@ -475,7 +489,8 @@ Micros Monitor::clock_deadline(const Key& key) const {
       first = std::min(first, key.heard + rule.silent_after + (known ? given_up_after : 0));
     }
     if (instance.alert && !rule.notify.group)
-      first = std::min(first, instance.alert->teller.deadline(rule.notify, instance.alert->life, now_, quiet_until(rule, key.name)));
+      first = std::min(first,
+                       instance.alert->teller.deadline(rule.notify, instance.alert->life, now_, quiet_until(rule, key.name)));
   }
   return first;
 }

@@ -143,8 +143,8 @@ class Monitor {
   std::deque<Key> keys_;
   std::vector<Key*> free_;
   boost::unordered_flat_map<std::string_view, Key*> names_;
-  Deadlines<Key> events_;  ///< event times that the watermark must pass
-  Deadlines<Key> clocks_;  ///< on the arrival clock
+  Deadlines<Key> events_;      ///< event times that the watermark must pass
+  Deadlines<Key> clocks_;      ///< on the arrival clock
   std::vector<Group> groups_;  ///< by rule
   bool grouped_ = false;
   std::vector<Silence> silences_;

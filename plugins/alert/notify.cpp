@@ -5,8 +5,9 @@
 namespace millrace::alert {
 
 std::string_view name_of(NoticeType type) {
-  constexpr std::string_view names[] = {"firing",         "escalated",    "deescalated",   "repeat",       "resolved",      "flapping",
-                                        "flapping_ended", "group_firing", "group_changed", "group_repeat", "group_resolved"};
+  constexpr std::string_view names[] = {"firing",        "escalated",    "deescalated",    "repeat",
+                                        "resolved",      "flapping",     "flapping_ended", "group_firing",
+                                        "group_changed", "group_repeat", "group_resolved"};
   return names[static_cast<int>(type)];
 }
 
@@ -29,7 +30,8 @@ std::string_view Teller::owed() const {
   return names[static_cast<int>(owed_)];
 }
 
-void Teller::send(NoticeType type, int level, std::uint64_t opening, std::uint64_t event, bool quiet, Micros now, const Emit& emit) {
+void Teller::send(NoticeType type, int level, std::uint64_t opening, std::uint64_t event, bool quiet, Micros now,
+                  const Emit& emit) {
   last_told_ = now;
   emit({type, level, opening, ++number_, event, quiet});
 }
@@ -82,7 +84,8 @@ void Teller::changed(const NotifyPlan& plan, const LifeCycle& life, const Change
     return;
   }
   if (flapping_ || change.to != State::firing) return;
-  if (change.opens || change.reason == Reason::reactivated) return tell(NoticeType::firing, life, change.event, now, silent, emit);
+  if (change.opens || change.reason == Reason::reactivated)
+    return tell(NoticeType::firing, life, change.event, now, silent, emit);
   if (change.reason == Reason::escalated) return tell(NoticeType::escalated, life, change.event, now, silent, emit);
   if (change.reason == Reason::deescalated && plan.deescalated && told_ && !silent)
     send(NoticeType::deescalated, change.level, change.opening, change.event, false, now, emit);
@@ -155,7 +158,8 @@ void Group::changed(const NotifyPlan& plan, std::string_view key, const LifeCycl
   if (!firing && !m.told) members_.erase(found);
 }
 
-std::optional<GroupNotice> Group::flush(const NotifyPlan& plan, Micros now, const std::function<bool(std::string_view)>& silenced) {
+std::optional<GroupNotice> Group::flush(const NotifyPlan& plan, Micros now,
+                                        const std::function<bool(std::string_view)>& silenced) {
   GroupNotice notice;
   bool fresh = false;
   bool attended = true;

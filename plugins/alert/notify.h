@@ -30,7 +30,17 @@ struct NotifyPlan {
 };
 
 enum class NoticeType : std::uint8_t {
-  firing, escalated, deescalated, repeat, resolved, flapping, flapping_ended, group_firing, group_changed, group_repeat, group_resolved,
+  firing,
+  escalated,
+  deescalated,
+  repeat,
+  resolved,
+  flapping,
+  flapping_ended,
+  group_firing,
+  group_changed,
+  group_repeat,
+  group_resolved,
 };
 std::string_view name_of(NoticeType type);
 
@@ -60,7 +70,8 @@ class Teller {
   using Emit = std::function<void(const Notice&)>;
 
   /// After a change of the alert. `quiet_until` is silenced_until(now).
-  void changed(const NotifyPlan& plan, const LifeCycle& life, const Change& change, Micros now, Micros quiet_until, const Emit& emit);
+  void changed(const NotifyPlan& plan, const LifeCycle& life, const Change& change, Micros now, Micros quiet_until,
+               const Emit& emit);
 
   /// Sends what fell due: a repeat, what a silence held back, the end of flapping.
   void tick(const NotifyPlan& plan, const LifeCycle& life, Micros now, Micros quiet_until, const Emit& emit);

@@ -72,7 +72,8 @@ void ClearOptions::describe(config::Fields<ClearOptions>& f) {
   describe_as(f);
   f.check([](const ClearOptions& c, config::CheckReport<ClearOptions>& report) {
     if (std::string wrong = c.problem(); !wrong.empty()) report.wrong("", wrong);
-    if (c.given() == 1 && !c.test()) report.wrong("", "clear compares numbers: above, at_least, below, at_most, outside or inside");
+    if (c.given() == 1 && !c.test())
+      report.wrong("", "clear compares numbers: above, at_least, below, at_most, outside or inside");
   });
 }
 
@@ -84,7 +85,11 @@ void LevelOptions::describe(config::Fields<LevelOptions>& f) {
 }
 
 void SessionOptions::describe(config::Fields<SessionOptions>& f) {
-  f.field("timeout", &SessionOptions::timeout).doc("A gap longer than this ends the session.").required().min(1ms).max(longest_window);
+  f.field("timeout", &SessionOptions::timeout)
+      .doc("A gap longer than this ends the session.")
+      .required()
+      .min(1ms)
+      .max(longest_window);
   f.field("max_duration", &SessionOptions::max_duration)
       .doc("A session longer than this is cut at the next multiple of it since the epoch.")
       .required()
@@ -121,7 +126,10 @@ void WatchOptions::describe(config::Fields<WatchOptions>& f) {
       .max(longest_window);
   f.field("every", &WatchOptions::every)
       .doc("With `within`: a window ends at each multiple of this since the epoch. With `records`: at each so many records.");
-  f.field("sliding", &WatchOptions::sliding).doc("Over windows that end where a record enters or leaves.").min(1ms).max(longest_window);
+  f.field("sliding", &WatchOptions::sliding)
+      .doc("Over windows that end where a record enters or leaves.")
+      .min(1ms)
+      .max(longest_window);
   f.field("snapshot", &WatchOptions::snapshot).doc("Over records of equal time.");
   f.field("session", &WatchOptions::session).doc("Over sessions: records with gaps of at most a timeout.");
   f.field("records", &WatchOptions::records).doc("Over the last so many records of a key.").min(1).max(1'000'000);
@@ -134,18 +142,26 @@ void WatchOptions::describe(config::Fields<WatchOptions>& f) {
 }
 
 void FlapOptions::describe(config::Fields<FlapOptions>& f) {
-  f.field("opens", &FlapOptions::opens).doc("So many openings make an alert flap: people are told once, then left alone.").required().min(2U).max(1000U);
+  f.field("opens", &FlapOptions::opens)
+      .doc("So many openings make an alert flap: people are told once, then left alone.")
+      .required()
+      .min(2U)
+      .max(1000U);
   f.field("within", &FlapOptions::within).doc("The time in which they must come.").required().min(1ms);
   f.field("quiet", &FlapOptions::quiet).doc("It has ended when nothing has changed for this long.").required().min(1ms);
 }
 
 void GroupOptions::describe(config::Fields<GroupOptions>& f) {
   f.field("wait", &GroupOptions::wait).doc("From the first alert of a group to its first message.");
-  f.field("interval", &GroupOptions::interval).doc("Time between messages of a group; `repeat` is looked at only then.").min(1ms);
+  f.field("interval", &GroupOptions::interval)
+      .doc("Time between messages of a group; `repeat` is looked at only then.")
+      .min(1ms);
 }
 
 void RuleOptions::describe(config::Fields<RuleOptions>& f) {
-  f.field("watch", &RuleOptions::watch).doc("What the rule looks at: one aggregate of a field, and over which stretch.").required();
+  f.field("watch", &RuleOptions::watch)
+      .doc("What the rule looks at: one aggregate of a field, and over which stretch.")
+      .required();
   describe_as(f);
   f.field("changed", &RuleOptions::changed).doc("Holds for a record whose value is another than the one before.");
   f.field("clear", &RuleOptions::clear).doc("When the alert ends; without it, as soon as the condition no longer holds.");
@@ -153,32 +169,45 @@ void RuleOptions::describe(config::Fields<RuleOptions>& f) {
   f.choice("for_mode", &RuleOptions::by_timer, {{"sample", false}, {"timer", true}})
       .doc("`sample`: a record must confirm that `for` or `resolve_after` is over; `timer`: the time alone does.");
   f.field("max_gap", &RuleOptions::max_gap).doc("A longer hole between values restarts `for`.").min(1ms);
-  f.field("resolve_after", &RuleOptions::resolve_after).doc("How long the condition must not hold before the alert ends.").max(longest_window);
+  f.field("resolve_after", &RuleOptions::resolve_after)
+      .doc("How long the condition must not hold before the alert ends.")
+      .max(longest_window);
   f.field("severity", &RuleOptions::severity).doc("Level of the alert where there are no `levels`.").one_of(severities);
   f.field("levels", &RuleOptions::levels).doc("Several grades, low to high, each with a condition.");
   f.choice("on_null", &RuleOptions::on_null, {{"keep", OnNull::keep}, {"false", OnNull::no}, {"true", OnNull::yes}})
       .doc("What a missing value means: no decision, the condition does not hold, or it does.");
   f.field("latch", &RuleOptions::latch).doc("An alert that nobody has acknowledged stays open when its condition ends.");
-  f.field("repeat", &RuleOptions::repeat).doc("People are told again each time this long, until it ends or is acknowledged; 0s: never.").reloadable();
+  f.field("repeat", &RuleOptions::repeat)
+      .doc("People are told again each time this long, until it ends or is acknowledged; 0s: never.")
+      .reloadable();
   f.field("notify_resolved", &RuleOptions::notify_resolved).doc("Whether people are told that it has ended.").reloadable();
   f.field("notify_deescalated", &RuleOptions::notify_deescalated).doc("Whether people are told of a lower level.").reloadable();
   f.field("flap", &RuleOptions::flap).doc("What counts as flapping.").reloadable();
   f.field("group", &RuleOptions::group).doc("People are told of all keys' alerts of this rule together.").reloadable();
   f.field("message", &RuleOptions::message)
-      .doc("Text for people; `{key}`, `{rule}`, `{level}`, `{value:.1f}`, `{threshold}` and the aggregates watched are filled in.")
+      .doc(
+          "Text for people; `{key}`, `{rule}`, `{level}`, `{value:.1f}`, `{threshold}` and the aggregates watched are filled "
+          "in.")
       .reloadable();
   f.field("labels", &RuleOptions::labels).doc("Texts that every alert of the rule carries.").reloadable();
   f.check(check_rule);
 }
 
 void NoDataOptions::describe(config::Fields<NoDataOptions>& f) {
-  f.field("after", &NoDataOptions::after).doc("An alert is raised for a key of which nothing has arrived for this long.").required().min(1ms).max(longest_window);
+  f.field("after", &NoDataOptions::after)
+      .doc("An alert is raised for a key of which nothing has arrived for this long.")
+      .required()
+      .min(1ms)
+      .max(longest_window);
   f.field("severity", &NoDataOptions::severity).doc("Level of the alert.").one_of(severities);
   f.field("expect", &NoDataOptions::expect).doc("Keys that are missed from the start on: a list, or a file with one a line.");
-  f.field("restart_grace", &NoDataOptions::restart_grace).doc("Added after a restart, for devices that need a while to come back.");
+  f.field("restart_grace", &NoDataOptions::restart_grace)
+      .doc("Added after a restart, for devices that need a while to come back.");
   f.field("repeat", &NoDataOptions::repeat).doc("People are told again each time this long; 0s: never.").reloadable();
   f.field("latch", &NoDataOptions::latch).doc("An alert that nobody has acknowledged stays open when data comes again.");
-  f.field("notify_resolved", &NoDataOptions::notify_resolved).doc("Whether people are told that data comes again.").reloadable();
+  f.field("notify_resolved", &NoDataOptions::notify_resolved)
+      .doc("Whether people are told that data comes again.")
+      .reloadable();
   f.field("message", &NoDataOptions::message).doc("Text for people.").reloadable();
   f.field("labels", &NoDataOptions::labels).doc("Texts that every such alert carries.").reloadable();
   f.shorthand("after");
@@ -192,11 +221,17 @@ void TimeOptions::describe(config::Fields<TimeOptions>& f) {
       .doc("What a number in that field counts, from the epoch.");
   f.choice("mode", &TimeOptions::by_arrival, {{"event", false}, {"arrival", true}})
       .doc("`arrival`: the time of arrival is the time of the event, and nothing is late.");
-  f.field("late", &TimeOptions::late).doc("Records further behind their arrival are late; windows wait this long for an idle source.").max(longest_window);
+  f.field("late", &TimeOptions::late)
+      .doc("Records further behind their arrival are late; windows wait this long for an idle source.")
+      .max(longest_window);
   f.field("early", &TimeOptions::early).doc("Records further ahead of their arrival are dropped.").max(longest_window);
-  f.field("out_of_order", &TimeOptions::out_of_order).doc("Records of a key wait this long, by event time, to be put in order.").max(longest_window);
+  f.field("out_of_order", &TimeOptions::out_of_order)
+      .doc("Records of a key wait this long, by event time, to be put in order.")
+      .max(longest_window);
   f.choice("policy", &TimeOptions::policy, {{"drop", Lateness::drop}, {"adjust", Lateness::adjust}})
-      .doc("What becomes of late and misordered records: dropped and counted, or re-dated to the first time that is still open.");
+      .doc(
+          "What becomes of late and misordered records: dropped and counted, or re-dated to the first time that is still "
+          "open.");
   f.choice("scope", &TimeOptions::scope, {{"key", Scope::key}, {"source", Scope::source}})
       .doc("Whether each key has a time line of its own or all share one.");
   f.field("catch_up", &TimeOptions::catch_up)
@@ -210,13 +245,17 @@ void Options::describe(config::Fields<Options>& f) {
   f.field("no_data", &Options::no_data).doc("Raises the alert `no_data` for a key that falls silent.");
   f.field("rules", &Options::rules).doc("The rules by name; one without a condition emits its windows and raises nothing.");
   f.field("max_keys", &Options::max_keys).doc("Records of further keys are refused and counted.").min(1U).max(10'000'000U);
-  f.field("max_samples", &Options::max_samples).doc("Samples kept for each key and window; beyond it figures are estimates.").min(2U).max(1'000'000U);
+  f.field("max_samples", &Options::max_samples)
+      .doc("Samples kept for each key and window; beyond it figures are estimates.")
+      .min(2U)
+      .max(1'000'000U);
   f.check(check_stage);
 }
 
 }  // namespace millrace::alert
 
-bool millrace::config::Codec<millrace::alert::ExpectedKeys>::read(const Node& node, alert::ExpectedKeys& to, const FieldReader& field) {
+bool millrace::config::Codec<millrace::alert::ExpectedKeys>::read(const Node& node, alert::ExpectedKeys& to,
+                                                                  const FieldReader& field) {
   to.keys.clear();
   if (node.is_list()) {
     bool good = true;

@@ -26,9 +26,12 @@ struct ConditionOptions {
     f.field("at_least", at(&C::at_least)).doc("Holds for values of this and greater.");
     f.field("below", at(&C::below)).doc("Holds for values less than this.");
     f.field("at_most", at(&C::at_most)).doc("Holds for values of this and less.");
-    f.field("outside", static_cast<std::vector<double> C::*>(&C::outside)).doc("`[low, high]`: holds for values less than low or greater than high.");
-    f.field("inside", static_cast<std::vector<double> C::*>(&C::inside)).doc("`[low, high]`: holds for values from low to high, both included.");
-    f.field("equals", static_cast<config::Node C::*>(&C::equals)).doc("Holds for this value: a number; a text, true or false where `watch` is a bare value.");
+    f.field("outside", static_cast<std::vector<double> C::*>(&C::outside))
+        .doc("`[low, high]`: holds for values less than low or greater than high.");
+    f.field("inside", static_cast<std::vector<double> C::*>(&C::inside))
+        .doc("`[low, high]`: holds for values from low to high, both included.");
+    f.field("equals", static_cast<config::Node C::*>(&C::equals))
+        .doc("Holds for this value: a number; a text, true or false where `watch` is a bare value.");
     f.field("differs", static_cast<config::Node C::*>(&C::differs)).doc("Holds for every value but this.");
   }
 
@@ -65,8 +68,8 @@ struct CircleOptions {
 /// What a rule looks at: one AGGREGATE: FIELD, and over which stretch.
 struct WatchOptions {
   std::string value, ewma, zscore;
-  std::string count_all, count, sum, avg, min, max, range, first, last, distinct, stddev, stddevp, median, p50, p90, p95, p99, pd50, pd90, pd95, pd99,
-      delta, rate, slope, rise, fall, max_rise, max_fall;
+  std::string count_all, count, sum, avg, min, max, range, first, last, distinct, stddev, stddevp, median, p50, p90, p95, p99,
+      pd50, pd90, pd95, pd99, delta, rate, slope, rise, fall, max_rise, max_fall;
   std::vector<std::string> distance_outside;
   config::InputFile fence;
   std::optional<CircleOptions> circle;
@@ -84,7 +87,9 @@ struct WatchOptions {
 
   /// The aggregate's name and its field, if one is given (value, ewma, zscore and distance_outside are none).
   std::optional<std::pair<std::string, std::string>> aggregate() const;
-  bool windowed() const { return sliding || snapshot || session || records || (within && every.kind != config::Node::Kind::null); }
+  bool windowed() const {
+    return sliding || snapshot || session || records || (within && every.kind != config::Node::Kind::null);
+  }
 };
 
 struct FlapOptions {

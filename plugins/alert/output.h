@@ -34,7 +34,7 @@ class Output {
   virtual void record(std::string_view /*key*/, Micros /*time*/, Micros /*arrival*/, const Admission&) {}
   virtual void derived(const RulePlan&, std::string_view /*key*/, Micros /*time*/, double /*value*/) {}
 
-  virtual void dropped(Why) {}                        ///< a record, by the policy on time
+  virtual void dropped(Why) {}                                ///< a record, by the policy on time
   virtual void refused(std::string_view /*key*/, Refusal) {}  ///< a record, by a bound
   virtual void forgotten(std::string_view /*key*/) {}         ///< a key that nothing is known of any more
 
@@ -42,7 +42,8 @@ class Output {
   virtual void change(const RulePlan&, std::string_view key, const Change&, const Cause&, Micros now) = 0;
 
   /// People are to be told; `last` and `cause` are of the latest change that concerns them.
-  virtual void notice(const RulePlan&, std::string_view key, const Notice&, const Change& last, const Cause& cause, Micros now) = 0;
+  virtual void notice(const RulePlan&, std::string_view key, const Notice&, const Change& last, const Cause& cause,
+                      Micros now) = 0;
   virtual void notice(const RulePlan&, const GroupNotice&, Micros now) = 0;
 };
 

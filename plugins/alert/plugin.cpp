@@ -147,7 +147,8 @@ class AlertStage final : public Transform, public AlertDesk {
   void take_over(const std::vector<store::State>& states) {
     for (const store::State& s : states) {
       const auto& rules = monitor_->plan().rules;
-      bool known = std::any_of(rules.begin(), rules.end(), [&](const RulePlan& r) { return r.name == s.rule && r.has_condition(); });
+      bool known =
+          std::any_of(rules.begin(), rules.end(), [&](const RulePlan& r) { return r.name == s.rule && r.has_condition(); });
       if (known && monitor_->life(s.rule, s.key)) continue;
       bool open = s.state == "FIRING" || s.state == "RECOVERING" || s.state == "LATCHED";
       if (open) journal_->end_lost(s, !known);
@@ -156,10 +157,11 @@ class AlertStage final : public Transform, public AlertDesk {
   }
 
   /// The first moment on the arrival clock. It is the first record's where a source brings what it had kept, so that the time
-  /// away is not taken for silence.
-  void begin(Micros now) {
+  /// away is not taken for silence; and where such a record follows on what was saved, nothing has gone unobserved.
+  void begin(Micros now, bool replayed = false) {
     if (std::exchange(begun_, true)) return;
-    if (restored_) monitor_->restarted(0, now, true);
+    bool follows_on = replayed && now - monitor_->now() <= options_.time.late.count();
+    if (restored_ && !follows_on) monitor_->restarted(0, now, true);
     monitor_->start(std::min(now, micros(started_)), compiled_.expected);
   }
 
@@ -175,7 +177,7 @@ class AlertStage final : public Transform, public AlertDesk {
       seen.time = said ? micros(*said) : seen.arrival;
     }
     if (catching_up_ && time_of(seen.time) >= now - options_.time.late) catching_up_ = false;
-    begin(seen.arrival);
+    begin(seen.arrival, record.source != 0);
     seen.key = key_of(record);
     seen.source = record.source;
     seen.sequence = record.sequence;

@@ -31,7 +31,8 @@ double Reading::read(const Wanted& wanted, const Value& value) {
   if (value.is_null()) return null_value;
   if (wanted.reading == Input::Reading::number) return value.number().value_or(null_value);
   if (wanted.reading == Input::Reading::same) {
-    if (const bool* truth = std::get_if<bool>(&wanted.same_as)) return value.type() == Type::boolean && value.as_boolean() == *truth;
+    if (const bool* truth = std::get_if<bool>(&wanted.same_as))
+      return value.type() == Type::boolean && value.as_boolean() == *truth;
     if (const double* number = std::get_if<double>(&wanted.same_as)) return value.number() == *number;
     return value.type() == Type::string && value.as_text() == std::get<std::string>(wanted.same_as);
   }

@@ -33,9 +33,9 @@ struct RulePlan {
   std::int64_t min_samples = 2;       ///< of zscore
   double min_stddev = 0;
   Fence fence;
-  Micros silent_after = 0;   ///< of silence
+  Micros silent_after = 0;  ///< of silence
   Micros restart_grace = 0;
-  LifePlan life;             ///< without levels there is no condition: windows only
+  LifePlan life;  ///< without levels there is no condition: windows only
   NotifyPlan notify;
   std::uint64_t meaning = 0;  ///< state of a rule with another meaning is not taken over
 

@@ -60,7 +60,8 @@ void Slices::rebase(const SliceLayout& layout, Micros index) {
   constexpr Micros room = std::numeric_limits<std::uint32_t>::max();
   if (layout.index_at || index - base_ <= room) return;
   Micros from = index_of(layout, 0);
-  for (std::uint32_t i = 0; i < size_; ++i) Shape::set_tag(slot(layout, i), static_cast<std::uint32_t>(index_of(layout, i) - from));
+  for (std::uint32_t i = 0; i < size_; ++i)
+    Shape::set_tag(slot(layout, i), static_cast<std::uint32_t>(index_of(layout, i) - from));
   base_ = from;
   assert(index - base_ <= room && "windows longer than this ask for wide indices");
 }

@@ -176,7 +176,8 @@ void Telling::append_window(Batch& batch, const RulePlan& rule, std::string_view
   f.push(arena, "end", millis(row.window.end));
   if (row.window.closed_by != ClosedBy::nothing) f.push(arena, "closed_by", Value::string(name_of(row.window.closed_by)));
   if (row.window.partial) f.push(arena, "partial", Value::boolean(true));
-  for (std::size_t i = 0; i < rule.aggregates.size(); ++i) f.push(arena, arena.copy(rule.aggregates[i].name), number(row.figures[i]));
+  for (std::size_t i = 0; i < rule.aggregates.size(); ++i)
+    f.push(arena, arena.copy(rule.aggregates[i].name), number(row.figures[i]));
 }
 
 void Telling::append_notification(Batch& batch, const Notification& n, std::string_view link) const {

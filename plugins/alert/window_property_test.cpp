@@ -45,16 +45,26 @@ double brute(const Aggregate& a, const std::vector<Sample>& samples) {
       max_fall = std::max(max_fall, numbers[i].value - numbers[j].value);
     }
   switch (a.kind) {
-    case Kind::sum: return sum;
-    case Kind::avg: return mean;
-    case Kind::min: return sorted.front();
-    case Kind::max: return sorted.back();
-    case Kind::range: return sorted.back() - sorted.front();
-    case Kind::first: return first;
-    case Kind::last: return last;
-    case Kind::stddevp: return std::sqrt(squares / n);
-    case Kind::rise: return last - sorted.front();
-    case Kind::fall: return sorted.back() - last;
+    case Kind::sum:
+      return sum;
+    case Kind::avg:
+      return mean;
+    case Kind::min:
+      return sorted.front();
+    case Kind::max:
+      return sorted.back();
+    case Kind::range:
+      return sorted.back() - sorted.front();
+    case Kind::first:
+      return first;
+    case Kind::last:
+      return last;
+    case Kind::stddevp:
+      return std::sqrt(squares / n);
+    case Kind::rise:
+      return last - sorted.front();
+    case Kind::fall:
+      return sorted.back() - last;
     case Kind::percentile: {
       double rank = (n - 1) * a.share;
       auto low = static_cast<std::size_t>(std::floor(rank));
@@ -65,7 +75,8 @@ double brute(const Aggregate& a, const std::vector<Sample>& samples) {
       for (std::size_t i = 0; i < sorted.size(); ++i)
         if (static_cast<double>(i + 1) / n >= a.share - 1e-12) return sorted[i];
       return sorted.back();
-    default: break;
+    default:
+      break;
   }
   if (numbers.size() < 2) return null_value;
   if (a.kind == Kind::stddev) return std::sqrt(squares / (n - 1));
@@ -91,7 +102,8 @@ struct Row {
 };
 
 /// All windows over a finished, ordered stream, found by trying every possible end.
-std::vector<Row> brute_windows(const WindowPlan::Extent& e, const std::vector<Sample>& samples, const std::vector<Aggregate>& aggregates) {
+std::vector<Row> brute_windows(const WindowPlan::Extent& e, const std::vector<Sample>& samples,
+                               const std::vector<Aggregate>& aggregates) {
   std::vector<Row> rows;
   auto add = [&](Micros start, Micros end, const std::vector<Sample>& inside) {
     if (inside.empty()) return;
@@ -109,7 +121,8 @@ std::vector<Row> brute_windows(const WindowPlan::Extent& e, const std::vector<Sa
   std::set<Micros> ends;
   switch (e.kind) {
     case WindowKind::hopping:
-      for (Micros end = floor_div(samples.front().time - e.offset, e.hop) * e.hop + e.offset; end <= samples.back().time + e.size + e.hop; end += e.hop)
+      for (Micros end = floor_div(samples.front().time - e.offset, e.hop) * e.hop + e.offset;
+           end <= samples.back().time + e.size + e.hop; end += e.hop)
         add(end - e.size, end, between(end - e.size, end));
       break;
     case WindowKind::sliding:
@@ -123,7 +136,8 @@ std::vector<Row> brute_windows(const WindowPlan::Extent& e, const std::vector<Sa
     case WindowKind::count:
       for (std::size_t i = static_cast<std::size_t>(e.records); i <= samples.size(); ++i)
         if (i % static_cast<std::size_t>(e.every) == 0) {
-          std::vector<Sample> inside(samples.begin() + static_cast<std::ptrdiff_t>(i) - e.records, samples.begin() + static_cast<std::ptrdiff_t>(i));
+          std::vector<Sample> inside(samples.begin() + static_cast<std::ptrdiff_t>(i) - e.records,
+                                     samples.begin() + static_cast<std::ptrdiff_t>(i));
           add(inside.front().time, inside.back().time, inside);
         }
       break;
@@ -154,7 +168,8 @@ std::vector<Row> brute_windows(const WindowPlan::Extent& e, const std::vector<Sa
       add(start, std::min(open.back().time + e.timeout, check_after(start)), open);
       break;
     }
-    case WindowKind::trailing: break;
+    case WindowKind::trailing:
+      break;
   }
   return rows;
 }
@@ -169,7 +184,9 @@ class Collector final : public Output {
     if (a.outcome != Outcome::dropped) admitted[std::string(key)].push_back(a.time);
     outcomes.push_back(a);
   }
-  void derived(const RulePlan&, std::string_view key, Micros time, double value) override { values[std::string(key)].push_back({time, value}); }
+  void derived(const RulePlan&, std::string_view key, Micros time, double value) override {
+    values[std::string(key)].push_back({time, value});
+  }
   void change(const RulePlan&, std::string_view, const Change&, const Cause&, Micros) override {}
   void notice(const RulePlan&, std::string_view, const Notice&, const Change&, const Cause&, Micros) override {}
   void notice(const RulePlan&, const GroupNotice&, Micros) override {}
@@ -208,8 +225,8 @@ MonitorPlan plan_with(const WindowPlan::Extent& extent, const std::vector<Aggreg
 }
 
 /// Feeds a random stream, out of order, late and with restarts, and returns per key what was let in, in order of event time.
-std::map<std::string, std::vector<Sample>> feed(std::unique_ptr<Monitor>& monitor, const MonitorPlan& plan, Collector& output, std::mt19937_64& random,
-                                                int records, Micros longest_step, bool flush = true) {
+std::map<std::string, std::vector<Sample>> feed(std::unique_ptr<Monitor>& monitor, const MonitorPlan& plan, Collector& output,
+                                                std::mt19937_64& random, int records, Micros longest_step, bool flush = true) {
   std::map<std::string, std::vector<Sample>> let_in;
   Micros now = 1'700'000'000'000'000;
   auto below = [&](std::uint64_t limit) { return static_cast<Micros>(random() % limit); };

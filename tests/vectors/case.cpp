@@ -210,7 +210,10 @@ class Recorder final : public Output {
   }
 
   void window(const RulePlan& rule, std::string_view key, const alert::WindowRow& w) override {
-    Json row{{"key", key}, {"start_ms", millis(w.window.start)}, {"end_ms", millis(w.window.end)}, {"fired_at_ms", millis(w.fired_at)}};
+    Json row{{"key", key},
+             {"start_ms", millis(w.window.start)},
+             {"end_ms", millis(w.window.end)},
+             {"fired_at_ms", millis(w.fired_at)}};
     if (w.window.closed_by != ClosedBy::nothing) row["closed_by"] = name_of(w.window.closed_by);
     if (w.window.partial) row["partial"] = true;
     for (std::size_t i = 0; i < rule.aggregates.size(); ++i) row[rule.aggregates[i].name] = number(w.figures[i]);
@@ -238,11 +241,14 @@ class Recorder final : public Output {
   }
 
   void notice(const RulePlan&, const GroupNotice& n, Micros now) override {
-    rows["notifications"].push_back({{"at_ms", millis(now)}, {"type", name_of(n.type)}, {"firing", n.firing}, {"resolved", n.resolved}});
+    rows["notifications"].push_back(
+        {{"at_ms", millis(now)}, {"type", name_of(n.type)}, {"firing", n.firing}, {"resolved", n.resolved}});
   }
 
  private:
-  static std::string level_name(const RulePlan& rule, int level) { return level == 0 ? "ok" : rule.life.levels[static_cast<std::size_t>(level) - 1].name; }
+  static std::string level_name(const RulePlan& rule, int level) {
+    return level == 0 ? "ok" : rule.life.levels[static_cast<std::size_t>(level) - 1].name;
+  }
   static std::string incident(const RulePlan& rule, std::string_view key, std::uint64_t opening) {
     return opening == 0 ? "0" : rule.name + "/" + std::string(key) + "#" + std::to_string(opening);
   }
@@ -275,8 +281,8 @@ void acknowledge(const Json& input, Monitor& monitor) {
 }
 
 /// The process is lost and starts again: what was saved goes into a new monitor.
-std::unique_ptr<Monitor> restart(Monitor& before, const Json& input, bool windows_kept, std::vector<std::string>& keys, Output& output,
-                                 const std::vector<Silence>& silences) {
+std::unique_ptr<Monitor> restart(Monitor& before, const Json& input, bool windows_kept, std::vector<std::string>& keys,
+                                 Output& output, const std::vector<Silence>& silences) {
   for (std::string& key : before.take_changed())
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
   auto after = std::make_unique<Monitor>(before.plan(), output);

@@ -28,7 +28,8 @@ class Incidents {
 };
 
 bool equal_numbers(const Json& expected, const Json& actual) {
-  if (expected.is_number_integer() && actual.is_number_integer()) return expected.get<std::int64_t>() == actual.get<std::int64_t>();
+  if (expected.is_number_integer() && actual.is_number_integer())
+    return expected.get<std::int64_t>() == actual.get<std::int64_t>();
   double a = expected.get<double>();
   double b = actual.get<double>();
   if (expected.is_number_integer()) return a == b;
@@ -43,7 +44,8 @@ bool equal_values(const Json& expected, const Json& actual) {
 std::string row_difference(const Json& expected, const Json& actual, Incidents& incidents) {
   for (const auto& [name, value] : expected.items()) {
     if (!actual.contains(name)) return fmt::format("'{}' is missing in {}", name, actual.dump());
-    bool same = name == "incident" ? incidents.same(value.get<std::int64_t>(), actual[name]) : equal_values(value, actual[name]);
+    bool same =
+        name == "incident" ? incidents.same(value.get<std::int64_t>(), actual[name]) : equal_values(value, actual[name]);
     if (!same) return fmt::format("'{}' is {} instead of {} in {}", name, actual[name].dump(), value.dump(), actual.dump());
   }
   // These say something by being there.
