@@ -194,6 +194,16 @@ TEST_CASE("a file that is not there refuses the start, unless it is followed") {
   CHECK(follow.take() == "{\"a\":1}\n");
 }
 
+TEST_CASE("connecting again goes on where reading was") {
+  Running run("in.jsonl", {{"follow", "true"}});
+  run.put("{\"a\":1}\n{\"a\"");
+  REQUIRE(run.source->connect());
+  CHECK(run.take() == "{\"a\":1}\n");
+  REQUIRE(run.source->connect());
+  run.put(":2}\n");
+  CHECK(run.take() == "{\"a\":2}\n");
+}
+
 TEST_CASE("CSV starts behind a byte order mark, and its dead letters count lines within quotes") {
   Running run("in.csv", {});
   run.put(

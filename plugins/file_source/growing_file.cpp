@@ -12,6 +12,7 @@
 namespace millrace::file_source {
 
 Result<void> GrowingFile::open() {
+  if (fd_ >= 0 && !replaced()) return {};
   int fd = ::open(options_.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat status {};
   int error = fd < 0 ? errno : 0;

@@ -34,7 +34,7 @@ class GrowingFile {
   GrowingFile(const GrowingFile&) = delete;
   GrowingFile& operator=(const GrowingFile&) = delete;
 
-  /// Opens the file and starts at its beginning.
+  /// Opens the file and starts at its beginning; goes on where it was if the file is open already, as after a failed read.
   Result<void> open();
 
   /// Reads on if need be. Afterwards text() is what has been read and not consumed.

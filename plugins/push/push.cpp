@@ -178,7 +178,7 @@ void Push::settle(const Reply& reply, Time now) {
   }
   if (auto asked = parse_retry_after(reply.retry_after, now); asked && !hopeless) {
     next = now + *asked;
-    pause_target(parcel->target, outcome, next);
+    pause_target(parcel->target, outcome, std::min(next, now + config_.retry.ttl));
     if (next > expiry) error += "; asks to wait for longer than the message is kept";
   }
   if (!hopeless && now < expiry && next <= expiry) return try_again(*parcel, error, next);
@@ -236,6 +236,7 @@ void Push::send_due(Time now) {
 }
 
 Result<void> Push::finish(End end) {
+  if (!courier_) return {};  // never connected
   // What is not delivered is in the history and goes out at the next start. Where the input is over, each message gets its
   // first attempt now, as there may be no next start; at a shutdown only the answers that are nearly here are waited for.
   auto next = [&] { return queue_.next_due(); };

@@ -157,6 +157,21 @@ TEST_CASE("Retry-After may be a date, and comes with other answers too") {
   CHECK(stage.push->next_tick() == from_millis(1'030'000));
 }
 
+TEST_CASE("a target that asks to wait for years loses the message, not its place") {
+  HttpReceiver busy([](const Request&, std::size_t i) {
+    return i == 0 ? Response{429, {"Retry-After: 4000000000"}} : Response{};
+  });
+  Stage stage({busy.url()});
+  Time start = stage.now();
+  stage.notify("n1");
+  stage.run_until([&] { return stage.count("given_up") == 1; });
+  CHECK_THAT(stage.host->rejects.at(0).what, Catch::EndsWith("asks to wait for longer than the message is kept"));
+  stage.notify("n2");
+  CHECK(stage.push->next_tick() == start + 24h);
+  stage.advance();
+  stage.run_until([&] { return stage.count("delivered") == 1; });
+}
+
 TEST_CASE("what will never be taken ends in the dead letters, and tells no secret") {
   int status = GENERATE(400, 413, 404, 410, 301);
   HttpReceiver webhook([status](const Request& r, std::size_t) {
