@@ -144,7 +144,7 @@ void put_escaped(Writer& out, std::string_view text) {
 char* write_plain(char* to, std::string_view text) {
   if (!is_plain(text)) return nullptr;
   *to++ = '"';
-  std::memcpy(to, text.data(), text.size());
+  if (!text.empty()) std::memcpy(to, text.data(), text.size());  // an empty text may have no address
   to += text.size();
   *to++ = '"';
   return to;
