@@ -217,6 +217,38 @@ TEST_CASE("a wrong password is named, and not shown") {
   CHECK(broker.wait_for_log("Sending SUBACK"));
 }
 
+TEST_CASE("a source whose inbox is nearly full leaves the messages to the broker until there is room") {
+  Mosquitto broker("allow_anonymous true\nmax_queued_messages 0");
+  auto host = TestHost::make("porch");
+  Stage stage(host, options(broker, "inbox: {limit: 1MiB}"));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  constexpr int sent = 1600;
+  std::string lines;
+  for (int n = 1; n <= sent; ++n) lines += "{\"n\":" + std::to_string(n) + ",\"x\":\"" + std::string(900, 'x') + "\"}\n";
+  publish(broker, lines);
+  REQUIRE(broker.wait_for_log("Client millrace-test-porch disconnected"));
+  REQUIRE(stage.source->poll().has_value());
+  REQUIRE(stage.source->next_tick().has_value());
+  REQUIRE(host->wait_for_wake());
+  auto drain = [&] {
+    for (auto batch = stage.source->poll(); batch && !batch->empty(); batch = stage.source->poll()) {
+      for (const Record& r : batch->records) stage.numbers.push_back(r.fields.find("n")->as_integer());
+      batch->ack.settle();
+    }
+  };
+  drain();
+  CHECK(stage.numbers.size() < sent);
+  host->time.set(host->time.now() + 2s);
+  auto all = [&] { return std::set(stage.numbers.begin(), stage.numbers.end()).size() == sent; };
+  auto deadline = std::chrono::steady_clock::now() + patience;
+  while (!all() && std::chrono::steady_clock::now() < deadline) {
+    drain();
+    host->wait_for_wake(100ms);
+  }
+  CHECK(all());
+  CHECK(host->counter("unprotected").value() == 0);
+}
+
 TEST_CASE("TLS needs a certificate that the authority has signed for the host") {
   test::TempFolder folder;
   std::string f = folder.path().string() + "/";

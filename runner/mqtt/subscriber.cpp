@@ -71,8 +71,10 @@ void Subscriber::attempt(const std::stop_token& stop) {
     lost_ = true;
     changed_.notify_all();
   };
-  connection_ =
-      std::make_unique<Connection>(broker_, subscription_.clean_session, Connection::Handlers{handlers_.message, lost});
+  auto message = [this](const Message& m) {
+    if (!handlers_.message(m)) hold();
+  };
+  connection_ = std::make_unique<Connection>(broker_, subscription_.clean_session, Connection::Handlers{message, lost, {}});
   auto done = connection_->open(stop);
   if (done) done = connection_->subscribe(subscription_.topics, subscription_.qos, stop);
   if (done) {
