@@ -97,8 +97,9 @@ Checked run_check(SQLite::Database& database, const std::string& pragma, std::ch
 // A small file is checked whole, indices against tables too. Of a large one, each table for as long as the budget allows: those
 // that decide what people are told are small even then.
 Checked check(SQLite::Database& database, std::chrono::milliseconds budget, std::string& finding) {
-  constexpr int small_pages = 16384;
-  if (pragma(database, "page_count") <= small_pages) return run_check(database, "PRAGMA integrity_check(1)", budget, finding);
+  constexpr int small_pages = 4096;
+  if (pragma(database, "page_count") <= small_pages)
+    return run_check(database, "PRAGMA integrity_check(1)", std::chrono::minutes(1), finding);
   Checked outcome = Checked::whole;
   for (const char* table : {"sqlite_master", "meta", "alert_state", "notification", "push_delivery", "stage_snapshot",
                             "silence", "dead_letter", "alert_event"}) {

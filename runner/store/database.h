@@ -37,7 +37,7 @@ inline constexpr std::string_view history_file = "history.db";
 
 struct OpenHistory {
   std::filesystem::path folder;
-  std::chrono::milliseconds check_budget{1000};
+  std::chrono::milliseconds check_budget{200};
   std::function<void(LogLevel, std::string_view)> log;
 };
 

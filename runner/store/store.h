@@ -37,7 +37,7 @@ class Store {
     std::size_t queue_bytes = 64U << 20U;  ///< their texts
     std::size_t dead_letters_per_stage = 10'000;
     /// How long the start may spend on checking each table of a large file.
-    std::chrono::milliseconds check_budget{1000};
+    std::chrono::milliseconds check_budget{200};
     std::chrono::milliseconds retry_least{50}, retry_most{2000};
     std::function<void(LogLevel, std::string_view)> log;
     std::function<void(CommitPoint)> on_commit_point;  ///< for tests
