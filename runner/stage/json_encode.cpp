@@ -42,8 +42,7 @@ class Writer {
       return;
     }
     char* to = room(text.size());
-    std::memcpy(to, text.data(), text.size());
-    advance(to + text.size());
+    advance(std::copy(text.begin(), text.end(), to));
   }
 
  private:
@@ -144,8 +143,7 @@ void put_escaped(Writer& out, std::string_view text) {
 char* write_plain(char* to, std::string_view text) {
   if (!is_plain(text)) return nullptr;
   *to++ = '"';
-  if (!text.empty()) std::memcpy(to, text.data(), text.size());  // an empty text may have no address
-  to += text.size();
+  to = std::copy(text.begin(), text.end(), to);
   *to++ = '"';
   return to;
 }
