@@ -7,6 +7,7 @@
 #include "runner/config/plugin.h"
 #include "runner/config/yaml.h"
 #include "runner/stage/json.h"
+#include "runner/stage/trace.h"
 #include "runner/store/history_reader.h"
 #include "runner/store/store.h"
 #include "tests/support/test_host.h"
@@ -211,6 +212,43 @@ TEST_CASE("a rule without a condition emits its windows and raises nothing") {
   CHECK(bench.seen.empty());
   bench.pass(from_millis(1'016'000));
   CHECK(bench.seen == Lines{"window a 1000000..1010000 55.0"});
+}
+
+class Witness final : public Trace {
+ public:
+  Lines rows;
+  void happened(std::string_view stage, std::string_view kind, std::span<const Field> members) override {
+    rows.push_back(std::string(stage) + " " + std::string(kind) + " ");
+    append_json(rows.back(), members);
+  }
+};
+
+TEST_CASE("who looks on sees records, windows, derived values, transitions and notifications") {
+  Bench bench(R"(
+time: {late: 5s, policy: adjust}
+rules:
+  jump: {watch: {rise: humidity, within: 30s}, above: 10, for: 1s, severity: info}
+  mean: {watch: {avg: humidity, within: 10s, every: 10s}, above: 90, severity: info}
+)");
+  Witness witness;
+  bench.host->provide<Trace>(witness);
+  bench.start();
+  bench.feed({{"a", 1'000'000, 50}});
+  bench.feed({{"a", 1'001'000, 62}, {"a", 999'000, 50}});
+  CHECK(
+      witness.rows ==
+      Lines{
+          R"(climate record {"ts_ms":1000000,"arrival_ms":1000000,"key":"a","outcome":"accepted","system_ms":1000000})",
+          R"(climate derived {"rule":"jump","key":"a","t_ms":1000000,"value":0.0})",
+          R"(climate record {"ts_ms":1001000,"arrival_ms":1001000,"key":"a","outcome":"accepted","system_ms":1001000})",
+          R"(climate derived {"rule":"jump","key":"a","t_ms":1001000,"value":12.0})",
+          R"(climate transition {"rule":"jump","key":"a","from":"OK","to":"PENDING","at_ms":1001000,"level":"info","reason":"condition","incident":0})",
+          R"(climate window {"rule":"mean","key":"a","start_ms":990000,"end_ms":1000000,"fired_at_ms":1001000,"avg":50.0})",
+          R"(climate record {"ts_ms":999000,"arrival_ms":999000,"key":"a","outcome":"adjusted","why":"out_of_order","system_ms":1001000})",
+          R"(climate derived {"rule":"jump","key":"a","t_ms":1001000,"value":0.0})",
+          R"(climate transition {"rule":"jump","key":"a","from":"PENDING","to":"OK","at_ms":1001000,"level":"ok","reason":"cancelled","incident":0})",
+      });
+  CHECK(bench.seen.empty());
 }
 
 TEST_CASE("windows that are open when the input ends are emitted then") {

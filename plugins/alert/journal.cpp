@@ -52,7 +52,9 @@ Journal::Journal(Context context, const Telling& telling)
       early_(context_.dropped("early")),
       out_of_order_(context_.dropped("out_of_order")),
       too_many_keys_(context_.dropped("too_many_keys")),
-      waiting_room_full_(context_.dropped("reorder_buffer_full")) {}
+      waiting_room_full_(context_.dropped("reorder_buffer_full")) {
+  if (auto* trace = context_.service<Trace>()) trace_ = std::make_unique<TraceRows>(*trace, telling_);
+}
 
 Journal::~Journal() = default;
 
@@ -239,6 +241,14 @@ void Journal::repeat(const std::vector<store::Notification>& unsettled) {
   }
 }
 
+void Journal::record(std::string_view key, Micros time, Micros arrival, const Admission& admission) {
+  trace_->record(key, time, arrival, admission);
+}
+
+void Journal::derived(const RulePlan& rule, std::string_view key, Micros time, double value) {
+  trace_->derived(rule, key, time, value);
+}
+
 void Journal::dropped(Why why) { (why == Why::late ? late_ : why == Why::early ? early_ : out_of_order_).add(); }
 
 void Journal::refused(std::string_view key, Refusal refusal) {
@@ -257,10 +267,12 @@ void Journal::forgotten(std::string_view key) {
 }
 
 void Journal::window(const RulePlan& rule, std::string_view key, const WindowRow& row) {
-  telling_.append_window(out_, rule, key, row);
+  if (trace_) trace_->window(rule, key, row);
+  if (!rule.has_condition()) telling_.append_window(out_, rule, key, row);
 }
 
 void Journal::change(const RulePlan& rule, std::string_view key, const Change& change, const Cause& cause, Micros now) {
+  if (trace_) trace_->change(rule, key, change, cause, now);
   bool before_opening = (change.to == State::pending || change.from == State::pending) && !change.opens;
   if (before_opening && change.reason != Reason::ack_ignored) return;
   Telling::Happening happening{rule, key, change, cause, now};
@@ -273,6 +285,7 @@ void Journal::change(const RulePlan& rule, std::string_view key, const Change& c
 
 void Journal::notice(const RulePlan& rule, std::string_view key, const Notice& notice, const Change& last, const Cause& cause,
                      Micros now) {
+  if (trace_) trace_->notice(rule, key, notice, last, cause, now);
   concerned_.emplace(&rule, std::string(key));
   Change about = last;
   about.level = notice.level;
@@ -295,6 +308,7 @@ void Journal::notice(const RulePlan& rule, std::string_view key, const Notice& n
 }
 
 void Journal::notice(const RulePlan& rule, const GroupNotice& notice, Micros now) {
+  if (trace_) trace_->notice(rule, notice, now);
   Telling::Notification n;
   n.incident = telling_.incident(rule, "", notice.number);
   n.id = n.incident;

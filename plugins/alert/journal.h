@@ -11,6 +11,7 @@
 
 #include "plugins/alert/monitor.h"
 #include "plugins/alert/telling.h"
+#include "plugins/alert/trace_rows.h"
 #include "runner/stage/context.h"
 #include "runner/store/store.h"
 
@@ -56,6 +57,9 @@ class Journal final : public Output {
   /// Notifications that were committed but not settled before this start: they are emitted again.
   void repeat(const std::vector<store::Notification>& unsettled);
 
+  bool traces() const override { return trace_ != nullptr; }
+  void record(std::string_view key, Micros time, Micros arrival, const Admission& admission) override;
+  void derived(const RulePlan& rule, std::string_view key, Micros time, double value) override;
   void dropped(Why why) override;
   void refused(std::string_view key, Refusal refusal) override;
   void forgotten(std::string_view key) override;
@@ -81,6 +85,7 @@ class Journal final : public Output {
   Monitor* monitor_ = nullptr;
   store::Store* store_ = nullptr;
   std::shared_ptr<Answers> answers_;
+  std::unique_ptr<TraceRows> trace_;  ///< null unless somebody looks on
 
   store::Commit gathering_;
   Batch out_;                      ///< to be emitted once `gathering_` is committed
