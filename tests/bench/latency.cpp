@@ -29,7 +29,7 @@ struct Options {
   std::string topic = "devices/latency";
   std::string host = "127.0.0.1";
   std::string port = "8080";
-  std::string path = "/live";
+  std::string path = "/hubs/telemetry/ws";
   std::size_t rate = 100;
   std::size_t count = 1000;
   int qos = 0;
