@@ -59,8 +59,8 @@ export function client(t, hub, { reconnect = false, skipNegotiation = false, ...
   const connection = builder.build();
   connection.records = [];
   connection.alerts = [];
-  connection.on('telemetry', (list) => connection.records.push(...list));
-  connection.on('alert', (alert) => connection.alerts.push(alert));
+  connection.on('telemetry', (list) => void connection.records.push(...list));
+  connection.on('alert', (alert) => void connection.alerts.push(alert));
   t.after(() => connection.stop());
   return connection;
 }
