@@ -375,7 +375,7 @@ Monitor::Alert& Monitor::alert(Instance& instance) {
 }
 
 void Monitor::with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause) {
-  current_ = {&key, &rule, &instance, &cause};
+  current_ = {&key, &rule, &instance, cause};
 }
 
 void Monitor::evaluate(Key& key, const RulePlan& rule, Instance& instance, Micros at, double value, const Cause& cause) {
@@ -389,14 +389,14 @@ void Monitor::evaluate(Key& key, const RulePlan& rule, Instance& instance, Micro
 }
 
 void Monitor::changed(const Change& change) {
-  const auto [key, rule, instance, cause] = current_;
+  const auto& [key, rule, instance, cause] = current_;
   touch(*key);
-  output_.change(*rule, key->name, change, *cause, now_);
+  output_.change(*rule, key->name, change, cause, now_);
   if (concerns_people(change)) {
     instance->alert->told_of = change;
     instance->alert->told_of.by = {};
-    instance->alert->value = cause->value;
-    instance->alert->figures.assign(cause->figures.begin(), cause->figures.end());
+    instance->alert->value = cause.value;
+    instance->alert->figures.assign(cause.figures.begin(), cause.figures.end());
   }
   if (rule->notify.group)
     groups_[index_of(*rule)].changed(rule->notify, key->name, instance->alert->life, change, now_);
@@ -406,7 +406,7 @@ void Monitor::changed(const Change& change) {
 }
 
 void Monitor::notified(const Notice& notice) {
-  const auto [key, rule, instance, cause] = current_;
+  const auto& [key, rule, instance, cause] = current_;
   touch(*key);
   const Alert& about = *instance->alert;
   output_.notice(*rule, key->name, notice, about.told_of, Cause{about.value, nullptr, about.figures}, now_);

@@ -154,7 +154,7 @@ class Monitor {
     Key* key = nullptr;
     const RulePlan* rule = nullptr;
     Instance* instance = nullptr;
-    const Cause* cause = nullptr;
+    Cause cause;
   } current_;
   const LifeCycle::Emit on_change_;
   const Teller::Emit on_notice_;

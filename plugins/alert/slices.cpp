@@ -225,7 +225,7 @@ bool Slices::load(const SliceLayout& layout, Reader& in) {
     if (!in.good() || every == 0) return clear(), false;
     values_ = std::make_unique<Values>();
     values_->items.resize(count);
-    std::memcpy(values_->items.data(), kept.data(), kept.size());
+    if (count > 0) std::memcpy(values_->items.data(), kept.data(), kept.size());
     values_->every = every;
     std::int64_t sum = 0;
     for (std::uint32_t i = 0; i < size_; ++i) sum += slot(layout, i)[layout.kept_at].integer;
