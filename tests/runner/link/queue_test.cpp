@@ -1,0 +1,118 @@
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "runner/link/link.h"
+
+using namespace millrace;
+using namespace millrace::link;
+
+namespace {
+
+/// Counts how batches ended.
+struct Fates {
+  int settled = 0, refused = 0;
+  Ack ack() {
+    return Ack([this](Settlement s) { ++(s == Settlement::settled ? settled : refused); });
+  }
+};
+
+Envelope batch_of(std::initializer_list<std::pair<std::string_view, int>> readings, Ack ack = {},
+                  std::string_view kind = kind::telemetry) {
+  auto batch = std::make_shared<Batch>();
+  for (auto [device, value] : readings) {
+    Record& r = batch->append();
+    r.device = batch->arena().copy(device);
+    r.kind = kind;
+    r.fields.push(batch->arena(), "v", Value::integer(value));
+  }
+  return {std::move(batch), false, std::move(ack)};
+}
+
+std::string contents(Queue& queue) {
+  std::string text;
+  while (!queue.empty()) {
+    Envelope envelope = queue.pop();
+    if (!envelope.batch) text += "end";
+    if (envelope.batch)
+      for (const Record& r : envelope.batch->records) text += std::string(r.device) + std::to_string(r.fields[0].value.as_integer()) + " ";
+    envelope.ack.settle();
+  }
+  return text;
+}
+
+struct Fixture {
+  Counters counters;
+  Counter oldest, newest, conflated;
+  Fates fates;
+  Fixture() {
+    counters.dropped_oldest = &oldest;
+    counters.dropped_newest = &newest;
+    counters.conflated = &conflated;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a blocking queue says that it is full, and takes what was made already") {
+  Queue queue({.records = 3}, Overflow::block, counters);
+  queue.push(batch_of({{"a", 1}, {"a", 2}}));
+  CHECK_FALSE(queue.full());
+  queue.push(batch_of({{"a", 3}, {"a", 4}}));
+  CHECK(queue.full());
+  CHECK(counters.depth_records.value() == 4);
+  queue.pop();
+  CHECK_FALSE(queue.full());
+}
+
+TEST_CASE_METHOD(Fixture, "drop_oldest drops whole batches from the front, counts their records and settles them") {
+  Queue queue({.records = 3}, Overflow::drop_oldest, counters);
+  for (int i = 0; i < 5; ++i) queue.push(batch_of({{"a", i}}, fates.ack()));
+  CHECK(oldest.value() == 2);
+  CHECK(fates.settled == 2);
+  CHECK_FALSE(queue.full());
+  CHECK(contents(queue) == "a2 a3 a4 ");
+}
+
+TEST_CASE_METHOD(Fixture, "drop_newest drops what comes, counts it and settles it; a batch larger than the queue still passes") {
+  Queue queue({.records = 3}, Overflow::drop_newest, counters);
+  queue.push(batch_of({{"a", 1}, {"a", 2}, {"a", 3}, {"a", 4}}, fates.ack()));
+  queue.push(batch_of({{"a", 5}}, fates.ack()));
+  CHECK(newest.value() == 1);
+  CHECK(fates.settled == 1);
+  CHECK(contents(queue) == "a1 a2 a3 a4 ");
+}
+
+TEST_CASE_METHOD(Fixture, "newest keeps the last of each series and every alert") {
+  Queue queue({.records = 4}, Overflow::newest, counters);
+  queue.push(batch_of({{"a", 1}, {"b", 1}}, fates.ack()));
+  queue.push(batch_of({{"x", 9}}, fates.ack(), kind::alert));
+  queue.push(batch_of({{"a", 2}}, fates.ack()));
+  queue.push(batch_of({{"a", 3}, {"x", 10}}, fates.ack()));
+  CHECK(contents(queue) == "b1 x9 a3 x10 ");
+  CHECK(conflated.value() == 2);
+  CHECK(fates.settled == 4);
+  CHECK(fates.refused == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "newest blocks when alerts alone fill it") {
+  Queue queue({.records = 2}, Overflow::newest, counters);
+  for (int i = 0; i < 3; ++i) queue.push(batch_of({{"x", i}}, {}, kind::alert));
+  CHECK(queue.full());
+  CHECK(contents(queue) == "x0 x1 x2 ");
+}
+
+TEST_CASE_METHOD(Fixture, "bytes limit a queue as records do") {
+  Queue queue({.records = 1000, .bytes = 3000}, Overflow::block, counters);
+  auto large = batch_of({{"a", 1}});
+  large.batch->records[0].device = large.batch->arena().copy(std::string(4000, 'x'));
+  queue.push(std::move(large));
+  CHECK(queue.full());
+}
+
+TEST_CASE_METHOD(Fixture, "the end of input is never dropped") {
+  Queue queue({.records = 1}, Overflow::drop_oldest, counters);
+  queue.push(batch_of({{"a", 1}}));
+  queue.push({});
+  queue.push({});
+  CHECK(contents(queue) == "a1 endend");
+}
