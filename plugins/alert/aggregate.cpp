@@ -87,60 +87,27 @@ Shape::Shape(std::span<const Aggregate> aggregates) {
   };
   for (const Aggregate& a : aggregates) {
     switch (a.kind) {
-      case Kind::count:
-        break;
-      case Kind::count_all:
-        need(all_);
-        break;
+      case Kind::count: break;
+      case Kind::count_all: need(all_); break;
       case Kind::sum:
-      case Kind::avg:
-        need(sum_);
-        break;
-      case Kind::min:
-        need(min_);
-        break;
-      case Kind::max:
-        need(max_);
-        break;
-      case Kind::range:
-        need(min_), need(max_);
-        break;
-      case Kind::first:
-        need(first_);
-        break;
-      case Kind::last:
-        need(last_);
-        break;
+      case Kind::avg: need(sum_); break;
+      case Kind::min: need(min_); break;
+      case Kind::max: need(max_); break;
+      case Kind::range: need(min_), need(max_); break;
+      case Kind::first: need(first_); break;
+      case Kind::last: need(last_); break;
       case Kind::distinct:
       case Kind::percentile:
-      case Kind::percentile_discrete:
-        values_ = true;
-        break;
+      case Kind::percentile_discrete: values_ = true; break;
       case Kind::stddev:
-      case Kind::stddevp:
-        need(mean_), need(squares_);
-        break;
-      case Kind::delta:
-        need(first_), need(last_);
-        break;
-      case Kind::rate:
-        need(first_), need(last_), need(first_time_), need(last_time_);
-        break;
-      case Kind::slope:
-        need(mean_), need(mean_time_), need(time_squares_), need(products_);
-        break;
-      case Kind::rise:
-        need(last_), need(min_);
-        break;
-      case Kind::fall:
-        need(last_), need(max_);
-        break;
-      case Kind::max_rise:
-        need(min_), need(max_), need(max_rise_);
-        break;
-      case Kind::max_fall:
-        need(min_), need(max_), need(max_fall_);
-        break;
+      case Kind::stddevp: need(mean_), need(squares_); break;
+      case Kind::delta: need(first_), need(last_); break;
+      case Kind::rate: need(first_), need(last_), need(first_time_), need(last_time_); break;
+      case Kind::slope: need(mean_), need(mean_time_), need(time_squares_), need(products_); break;
+      case Kind::rise: need(last_), need(min_); break;
+      case Kind::fall: need(last_), need(max_); break;
+      case Kind::max_rise: need(min_), need(max_), need(max_rise_); break;
+      case Kind::max_fall: need(min_), need(max_), need(max_fall_); break;
     }
   }
 }
@@ -219,64 +186,41 @@ void Shape::merge(const Word* earlier, const Word* later, Word* into) const {
 double Shape::result(const Aggregate& aggregate, const Word* partial, std::span<const double> sorted) const {
   std::int64_t n = count(partial);
   switch (aggregate.kind) {
-    case Kind::count_all:
-      return static_cast<double>(partial[all_].integer);
-    case Kind::count:
-      return static_cast<double>(n);
-    case Kind::distinct:
-      return distinct(sorted);
-    default:
-      break;
+    case Kind::count_all: return static_cast<double>(partial[all_].integer);
+    case Kind::count: return static_cast<double>(n);
+    case Kind::distinct: return distinct(sorted);
+    default: break;
   }
   if (n == 0) return null_value;
   auto real = [&](std::uint8_t part) { return partial[part].real; };
   auto many = static_cast<double>(n);
   switch (aggregate.kind) {
-    case Kind::sum:
-      return real(sum_);
-    case Kind::avg:
-      return real(sum_) / many;
-    case Kind::min:
-      return real(min_);
-    case Kind::max:
-      return real(max_);
-    case Kind::range:
-      return real(max_) - real(min_);
-    case Kind::first:
-      return real(first_);
-    case Kind::last:
-      return real(last_);
-    case Kind::stddevp:
-      return std::sqrt(std::max(0.0, real(squares_)) / many);
-    case Kind::percentile:
-      return interpolated(sorted, aggregate.share);
-    case Kind::percentile_discrete:
-      return discrete(sorted, aggregate.share);
-    case Kind::rise:
-      return real(last_) - real(min_);
-    case Kind::fall:
-      return real(max_) - real(last_);
-    default:
-      break;
+    case Kind::sum: return real(sum_);
+    case Kind::avg: return real(sum_) / many;
+    case Kind::min: return real(min_);
+    case Kind::max: return real(max_);
+    case Kind::range: return real(max_) - real(min_);
+    case Kind::first: return real(first_);
+    case Kind::last: return real(last_);
+    case Kind::stddevp: return std::sqrt(std::max(0.0, real(squares_)) / many);
+    case Kind::percentile: return interpolated(sorted, aggregate.share);
+    case Kind::percentile_discrete: return discrete(sorted, aggregate.share);
+    case Kind::rise: return real(last_) - real(min_);
+    case Kind::fall: return real(max_) - real(last_);
+    default: break;
   }
   if (n < 2) return null_value;
   switch (aggregate.kind) {
-    case Kind::stddev:
-      return std::sqrt(std::max(0.0, real(squares_)) / (many - 1));
-    case Kind::delta:
-      return real(last_) - real(first_);
+    case Kind::stddev: return std::sqrt(std::max(0.0, real(squares_)) / (many - 1));
+    case Kind::delta: return real(last_) - real(first_);
     case Kind::rate: {
       Micros span = partial[last_time_].integer - partial[first_time_].integer;
       return span == 0 ? null_value : (real(last_) - real(first_)) / seconds(static_cast<double>(span));
     }
-    case Kind::slope:
-      return real(time_squares_) > 0 ? real(products_) / seconds(real(time_squares_)) : null_value;
-    case Kind::max_rise:
-      return real(max_rise_);
-    case Kind::max_fall:
-      return real(max_fall_);
-    default:
-      return null_value;
+    case Kind::slope: return real(time_squares_) > 0 ? real(products_) / seconds(real(time_squares_)) : null_value;
+    case Kind::max_rise: return real(max_rise_);
+    case Kind::max_fall: return real(max_fall_);
+    default: return null_value;
   }
 }
 

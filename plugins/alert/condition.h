@@ -19,22 +19,14 @@ struct Test {
   /// `inside` takes its bounds in, `outside` leaves them out: one is the opposite of the other.
   bool holds(double value) const {
     switch (kind) {
-      case Kind::above:
-        return value > low;
-      case Kind::at_least:
-        return value >= low;
-      case Kind::below:
-        return value < low;
-      case Kind::at_most:
-        return value <= low;
-      case Kind::equals:
-        return value == low;
-      case Kind::differs:
-        return value != low;
-      case Kind::outside:
-        return value < low || value > high;
-      case Kind::inside:
-        return value >= low && value <= high;
+      case Kind::above: return value > low;
+      case Kind::at_least: return value >= low;
+      case Kind::below: return value < low;
+      case Kind::at_most: return value <= low;
+      case Kind::equals: return value == low;
+      case Kind::differs: return value != low;
+      case Kind::outside: return value < low || value > high;
+      case Kind::inside: return value >= low && value <= high;
     }
     return false;
   }

@@ -89,8 +89,7 @@ void LifeCycle::react(const LifePlan& plan, Micros at, const Emit& emit) {
     case State::recovering:
       if (condition_ > 0) change(State::firing, level_, level_, Reason::relapse, at, emit);
       return react_open(plan, at, wanted, emit);
-    case State::firing:
-      return react_open(plan, at, wanted, emit);
+    case State::firing: return react_open(plan, at, wanted, emit);
   }
 }
 

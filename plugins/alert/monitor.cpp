@@ -18,17 +18,13 @@ Micros clock_for(Micros time, Micros late) { return time >= for_ever ? for_ever 
 
 bool concerns_people(const Change& change) {
   switch (change.reason) {
-    case Reason::condition:
-      return change.opens;
+    case Reason::condition: return change.opens;
     case Reason::escalated:
     case Reason::deescalated:
     case Reason::reactivated:
-    case Reason::resolved:
-      return true;
-    case Reason::condition_clear:
-      return change.to == State::latched;
-    default:
-      return false;
+    case Reason::resolved: return true;
+    case Reason::condition_clear: return change.to == State::latched;
+    default: return false;
   }
 }
 
@@ -273,16 +269,14 @@ void Monitor::process(Key& key, Micros time, const double* inputs) {
 
 void Monitor::look(Key& key, const RulePlan& rule, Instance& instance, Micros time, const double* inputs) {
   switch (rule.watch) {
-    case Watch::silence:
-      return;
+    case Watch::silence: return;
     case Watch::window: {
       auto emit = [&](const ClosedWindow& window) { closed(key, rule, instance, window); };
       instance.window.advance(*rule.window, time, emit);
       instance.window.add(*rule.window, time, inputs[rule.input], emit);
       return;
     }
-    default:
-      break;
+    default: break;
   }
   bool partial = false;
   figures_.clear();
@@ -325,10 +319,8 @@ double Monitor::derive(const RulePlan& rule, Instance& instance, Micros time, co
       double before = std::exchange(instance.last_value, value);
       return !is_null(before) && before != value ? 1 : 0;
     }
-    case Watch::distance:
-      return outside(rule.fence, {value, inputs[rule.input + 1]});
-    default:
-      return value;
+    case Watch::distance: return outside(rule.fence, {value, inputs[rule.input + 1]});
+    default: return value;
   }
 }
 

@@ -56,16 +56,13 @@ bool Window::step(const WindowPlan& plan, ClosedWindow& closed) {
       contents_.evict(plan.layout, next_ - e.size);
       closed.start = next_ - e.size;
       break;
-    case WindowKind::snapshot:
-      closed.start = next_;
-      break;
+    case WindowKind::snapshot: closed.start = next_; break;
     case WindowKind::session:
       closed.start = start_;
       closed.closed_by = last_ + e.timeout == next_ ? ClosedBy::timeout : ClosedBy::max_duration;
       break;
     case WindowKind::count:
-    case WindowKind::trailing:
-      return false;
+    case WindowKind::trailing: return false;
   }
   closed.partial = closed.start < lost_;
   return !contents_.empty();
@@ -74,9 +71,7 @@ bool Window::step(const WindowPlan& plan, ClosedWindow& closed) {
 void Window::leave(const WindowPlan& plan) {
   const Extent& e = plan.extent;
   switch (e.kind) {
-    case WindowKind::hopping:
-      next_ = contents_.empty() ? for_ever : next_ + e.hop;
-      break;
+    case WindowKind::hopping: next_ = contents_.empty() ? for_ever : next_ + e.hop; break;
     case WindowKind::sliding: {
       if (last_ <= next_) last_ = never_yet;
       Micros exit = contents_.empty() ? for_ever : contents_.oldest(plan.layout) + e.size;
@@ -93,9 +88,7 @@ void Window::leave(const WindowPlan& plan) {
       next_ = for_ever;
       break;
     case WindowKind::count:
-    case WindowKind::trailing:
-      next_ = for_ever;
-      break;
+    case WindowKind::trailing: next_ = for_ever; break;
   }
 }
 
@@ -118,11 +111,8 @@ bool Window::take(const WindowPlan& plan, Micros time, double value, ClosedWindo
       contents_.add(plan.layout, 0, time, value);
       next_ = time;
       return false;
-    case WindowKind::session:
-      take_session(plan, time, value);
-      return false;
-    case WindowKind::count:
-      return take_counted(plan, time, value, closed);
+    case WindowKind::session: take_session(plan, time, value); return false;
+    case WindowKind::count: return take_counted(plan, time, value, closed);
     case WindowKind::trailing:
       contents_.evict(plan.layout, time - e.size);
       contents_.add(plan.layout, time, time, value);

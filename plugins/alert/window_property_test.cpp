@@ -45,26 +45,16 @@ double brute(const Aggregate& a, const std::vector<Sample>& samples) {
       max_fall = std::max(max_fall, numbers[i].value - numbers[j].value);
     }
   switch (a.kind) {
-    case Kind::sum:
-      return sum;
-    case Kind::avg:
-      return mean;
-    case Kind::min:
-      return sorted.front();
-    case Kind::max:
-      return sorted.back();
-    case Kind::range:
-      return sorted.back() - sorted.front();
-    case Kind::first:
-      return first;
-    case Kind::last:
-      return last;
-    case Kind::stddevp:
-      return std::sqrt(squares / n);
-    case Kind::rise:
-      return last - sorted.front();
-    case Kind::fall:
-      return sorted.back() - last;
+    case Kind::sum: return sum;
+    case Kind::avg: return mean;
+    case Kind::min: return sorted.front();
+    case Kind::max: return sorted.back();
+    case Kind::range: return sorted.back() - sorted.front();
+    case Kind::first: return first;
+    case Kind::last: return last;
+    case Kind::stddevp: return std::sqrt(squares / n);
+    case Kind::rise: return last - sorted.front();
+    case Kind::fall: return sorted.back() - last;
     case Kind::percentile: {
       double rank = (n - 1) * a.share;
       auto low = static_cast<std::size_t>(std::floor(rank));
@@ -75,8 +65,7 @@ double brute(const Aggregate& a, const std::vector<Sample>& samples) {
       for (std::size_t i = 0; i < sorted.size(); ++i)
         if (static_cast<double>(i + 1) / n >= a.share - 1e-12) return sorted[i];
       return sorted.back();
-    default:
-      break;
+    default: break;
   }
   if (numbers.size() < 2) return null_value;
   if (a.kind == Kind::stddev) return std::sqrt(squares / (n - 1));
@@ -168,8 +157,7 @@ std::vector<Row> brute_windows(const WindowPlan::Extent& e, const std::vector<Sa
       add(start, std::min(open.back().time + e.timeout, check_after(start)), open);
       break;
     }
-    case WindowKind::trailing:
-      break;
+    case WindowKind::trailing: break;
   }
   return rows;
 }

@@ -38,9 +38,7 @@ void append_message(Batch& batch, Profile profile, const DevKit& device, const R
   record.time = time;
   record.arrival = time;
   switch (profile) {
-    case Profile::getstarted:
-      getstarted(record, arena, reading);
-      break;
+    case Profile::getstarted: getstarted(record, arena, reading); break;
   }
 }
 

@@ -19,10 +19,8 @@ Error LinesFile::failed(std::string_view doing, int error) const {
     case EDQUOT:
       return unavailable(
           fmt::format("cannot {} {}: the disk is full; make room and it goes on", doing, options_.path.string()));
-    case EROFS:
-      return unavailable(fmt::format("cannot {} {}: the file system is read-only", doing, options_.path.string()));
-    default:
-      return unavailable(fmt::format("cannot {} {}: {}", doing, options_.path.string(), std::strerror(error)));
+    case EROFS: return unavailable(fmt::format("cannot {} {}: the file system is read-only", doing, options_.path.string()));
+    default: return unavailable(fmt::format("cannot {} {}: {}", doing, options_.path.string(), std::strerror(error)));
   }
 }
 

@@ -11,21 +11,15 @@ Outcome classify(long status) {
   if (status >= 200 && status < 300) return Outcome::accepted;
   switch (status) {
     case 401:
-    case 403:
-      return Outcome::credentials;
+    case 403: return Outcome::credentials;
     case 404:
-    case 410:
-      return Outcome::target_dead;
+    case 410: return Outcome::target_dead;
     case 408:  // the server gave up waiting
-    case 425:
-      return Outcome::transient;
-    case 429:
-      return Outcome::throttled;
+    case 425: return Outcome::transient;
+    case 429: return Outcome::throttled;
     case 301:  // redirects are not followed: a moved target is for its owner to write down
-    case 308:
-      return Outcome::target_dead;
-    default:
-      return status >= 400 && status < 500 ? Outcome::message_bad : Outcome::transient;
+    case 308: return Outcome::target_dead;
+    default: return status >= 400 && status < 500 ? Outcome::message_bad : Outcome::transient;
   }
 }
 

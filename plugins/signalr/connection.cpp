@@ -174,13 +174,9 @@ bool Connection::handle(std::string_view text) {
   if (!*parsed) return true;
   Message message = std::move(**parsed);
   switch (message.type) {
-    case MessageType::ping:
-      client_pings_ = true;
-      break;
+    case MessageType::ping: client_pings_ = true; break;
     case MessageType::invocation:
-    case MessageType::stream_invocation:
-      invoke(std::move(message));
-      break;
+    case MessageType::stream_invocation: invoke(std::move(message)); break;
     case MessageType::close:
       closing_ = true;
       transport_->close(queue_, CloseCode::normal, {});
@@ -189,8 +185,7 @@ bool Connection::handle(std::string_view text) {
     case MessageType::completion:
     case MessageType::cancel_invocation:
     case MessageType::ack:
-    case MessageType::sequence:
-      break;  // they answer what this server never begins
+    case MessageType::sequence: break;  // they answer what this server never begins
   }
   return !closing_;
 }

@@ -284,19 +284,13 @@ void Hub::bury() {
 
 void Hub::count_end(End why) {
   switch (why) {
-    case End::client:
-      return counters_.ended_by_client.add();
-    case End::handshake:
-      return counters_.ended_handshake.add();
-    case End::timeout:
-      return counters_.ended_timeout.add();
+    case End::client: return counters_.ended_by_client.add();
+    case End::handshake: return counters_.ended_handshake.add();
+    case End::timeout: return counters_.ended_timeout.add();
     case End::too_big:
-    case End::protocol:
-      return counters_.ended_protocol.add();
-    case End::slow:
-      return counters_.ended_slow.add();
-    case End::shutdown:
-      return counters_.ended_shutdown.add();
+    case End::protocol: return counters_.ended_protocol.add();
+    case End::slow: return counters_.ended_slow.add();
+    case End::shutdown: return counters_.ended_shutdown.add();
   }
 }
 

@@ -75,23 +75,16 @@ void read_members(Reader& reader, Message& message) {
       reader.arguments(message);
       reader.streams(message);
       return;
-    case MessageType::stream_item:
-      message.invocation = reader.text("invocationId", true);
-      return reader.item(message, "item");
+    case MessageType::stream_item: message.invocation = reader.text("invocationId", true); return reader.item(message, "item");
     case MessageType::completion:
       message.invocation = reader.text("invocationId", true);
       message.error = reader.text("error", false);
       return reader.item(message, "result");
-    case MessageType::cancel_invocation:
-      message.invocation = reader.text("invocationId", true);
-      return;
-    case MessageType::close:
-      message.error = reader.text("error", false);
-      return;
+    case MessageType::cancel_invocation: message.invocation = reader.text("invocationId", true); return;
+    case MessageType::close: message.error = reader.text("error", false); return;
     case MessageType::ping:
     case MessageType::ack:
-    case MessageType::sequence:
-      return;
+    case MessageType::sequence: return;
   }
 }
 

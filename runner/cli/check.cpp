@@ -21,7 +21,8 @@ struct CheckOptions {
 std::vector<config::Problem> check(const graph::Loader& loader, const std::filesystem::path& file) {
   config::Problems problems(file);
   if (auto pipeline = loader.load(problems)) {
-    for (const graph::Stage& stage : pipeline->stages) stage.make(Context(std::make_shared<OfflineHost>(pipeline->name, stage.id)));
+    for (const graph::Stage& stage : pipeline->stages)
+      stage.make(Context(std::make_shared<OfflineHost>(pipeline->name, stage.id)));
   }
   return problems.list();
 }

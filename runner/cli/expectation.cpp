@@ -59,7 +59,8 @@ std::string shown(const Row& row, Time start) {
 
 std::string shown(const config::Node& node) {
   std::string out;
-  for (const config::Entry& e : node.entries) out += (out.empty() ? "" : ", ") + e.key + ": " + (e.value.is_scalar() ? e.value.text : e.value.shown());
+  for (const config::Entry& e : node.entries)
+    out += (out.empty() ? "" : ", ") + e.key + ": " + (e.value.is_scalar() ? e.value.text : e.value.shown());
   return "{" + out + "}";
 }
 
@@ -121,7 +122,8 @@ std::string differences(const graph::TestCase::Expect& expect, const Collected& 
     compare("notifications", *expect.notifications,
             rows_where(collected, [](const Row& r) { return r.record().kind == kind::notification; }), start, out);
   for (const auto& [stage, rows] : expect.outputs)
-    compare("outputs of '" + stage + "'", rows, rows_where(collected, [&](const Row& r) { return r.stage == stage; }), start, out);
+    compare("outputs of '" + stage + "'", rows, rows_where(collected, [&](const Row& r) { return r.stage == stage; }), start,
+            out);
   for (const auto& [stage, count] : expect.counts) {
     auto found = emitted.find(stage);
     if (found == emitted.end())

@@ -14,7 +14,7 @@ class Collected {
  public:
   struct Row {
     std::string stage;
-    Time at;  ///< the record's time
+    Time at;      ///< the record's time
     Batch batch;  ///< holds the one record
     const Record& record() const { return batch.records.front(); }
   };
@@ -32,8 +32,8 @@ class Collected {
 
 /// What differs between a test's `expect` and what came, as text for people with the timeline; empty if nothing does.
 ///
-/// Expected rows name the members that they care for. `alerts` are the transitions of all stages, but for PENDING, cancelled and
-/// RECOVERING ones unless a row of the test names such a state; `at` counts from the start.
+/// Expected rows name the members that they care for. `alerts` are the transitions of all stages, but for PENDING, cancelled
+/// and RECOVERING ones unless a row of the test names such a state; `at` counts from the start.
 std::string differences(const graph::TestCase::Expect& expect, const Collected& collected,
                         const std::map<std::string, std::uint64_t>& emitted);
 

@@ -43,7 +43,9 @@ void add_graph(CLI::App& app, Program& program) {
   auto given = std::make_shared<Given>();
   CLI::App* command = app.add_subcommand("graph", "Draw a pipeline as Mermaid or DOT.");
   command->add_option("PATH", given->path, "The pipeline file")->required();
-  command->add_option("--format", given->format, "mermaid or dot")->check(CLI::IsMember({"mermaid", "dot"}))->capture_default_str();
+  command->add_option("--format", given->format, "mermaid or dot")
+      ->check(CLI::IsMember({"mermaid", "dot"}))
+      ->capture_default_str();
   command->callback([given, &program] {
     graph::Loader loader(program.plugins, config::process_environment());
     config::Problems problems(given->path);

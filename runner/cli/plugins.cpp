@@ -30,7 +30,8 @@ std::string describe(const Plugin& plugin, const std::string& format) {
     return json.dump(2) + "\n";
   }
   if (format == "markdown") return config::markdown_table(*plugin.options);
-  return fmt::format("{} ({})\n{}\n\n{}", plugin.name, name_of(plugin.role), plugin.summary, config::text_table(*plugin.options));
+  return fmt::format("{} ({})\n{}\n\n{}", plugin.name, name_of(plugin.role), plugin.summary,
+                     config::text_table(*plugin.options));
 }
 
 std::string list(const std::vector<Plugin>& plugins, const std::string& format) {
@@ -63,7 +64,8 @@ void add_plugins(CLI::App& app, Program& program) {
       fmt::print("{}", list(program.plugins, given->format));
       return;
     }
-    auto found = std::find_if(program.plugins.begin(), program.plugins.end(), [&](const Plugin& p) { return p.name == given->name; });
+    auto found =
+        std::find_if(program.plugins.begin(), program.plugins.end(), [&](const Plugin& p) { return p.name == given->name; });
     if (found != program.plugins.end()) {
       fmt::print("{}", describe(*found, given->format));
       return;

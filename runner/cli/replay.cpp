@@ -16,6 +16,22 @@ namespace {
 
 struct ReplayOptions {
   std::string pipeline, input;
+  bool trace = false;
+};
+
+/// One line per thing that happened inside a stage: `{"stage","kind",...}` with the members that the stage names.
+class PrintedTrace final : public Trace {
+ public:
+  void happened(std::string_view stage, std::string_view kind, std::span<const Field> members) override {
+    std::string out = "{\"stage\":";
+    append_json_string(out, stage);
+    out += ",\"kind\":";
+    append_json_string(out, kind);
+    std::string body;
+    append_json(body, members);
+    out += (members.empty() ? "" : ",") + body.substr(1) + "\n";
+    std::fwrite(out.data(), 1, out.size(), stdout);
+  }
 };
 
 /// One line per emitted record: `{"stage","kind",...}` with the record as the hub's clients receive it.
@@ -47,6 +63,7 @@ int replay(const ReplayOptions& given, const Program& program) {
     return failed;
   }
   auto observe = [&](const std::string& stage, const Batch& batch, Time) { print_outputs(*pipeline, stage, batch); };
+  PrintedTrace trace;
   std::unique_ptr<supervise::VirtualRun> run;
   std::string line;
   for (std::size_t number = 1; std::getline(file, line); ++number) {
@@ -58,7 +75,8 @@ int replay(const ReplayOptions& given, const Program& program) {
     Result<ScriptItem> item = script_item(line);
     if (!item) return wrong(item.error());
     if (!run) {
-      run = std::make_unique<supervise::VirtualRun>(*pipeline, item->at, observe, terminal_log());
+      run =
+          std::make_unique<supervise::VirtualRun>(*pipeline, item->at, observe, terminal_log(), given.trace ? &trace : nullptr);
       if (auto started = run->start(); !started) return wrong(started.error());
     }
     if (auto applied = apply(std::move(*item), *run); !applied) return wrong(applied.error());
@@ -74,6 +92,7 @@ void add_replay(CLI::App& app, Program& program) {
   CLI::App* command = app.add_subcommand("replay", "Run a recording through a pipeline in virtual time.");
   command->add_option("PIPELINE", given->pipeline, "The pipeline file")->required();
   command->add_option("--input", given->input, "The recording: one JSON object a line")->required();
+  command->add_flag("--trace", given->trace, "Also say what happens inside the stages");
   command->callback([given, &program] { program.status = replay(*given, program); });
 }
 

@@ -6,8 +6,8 @@
 
 namespace millrace::cli {
 
-/// Blocks the signals that end or reload an instance in this thread and all that it starts, and ignores SIGPIPE: a peer that goes
-/// away is an error of the write, not the end of the process.
+/// Blocks the signals that end or reload an instance in this thread and all that it starts, and ignores SIGPIPE: a peer that
+/// goes away is an error of the write, not the end of the process.
 void prepare_signals();
 
 /// Runs one pipeline given as text, without a data folder, until it ends or a signal asks to; returns the exit status. For

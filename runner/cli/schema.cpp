@@ -28,7 +28,8 @@ Json pipeline_schema(const std::vector<Plugin>& plugins) {
   Json stages = Json::array();
   for (const Plugin& plugin : plugins) stages.push_back(stage_schema(plugin));
   schema["properties"]["stages"] = {{"type", "array"}, {"items", {{"oneOf", stages}}}, {"minItems", 1}};
-  schema["properties"]["tests"] = {{"type", "array"}, {"items", config::json_schema(*config::declaration_of<graph::TestCase>())}};
+  schema["properties"]["tests"] = {{"type", "array"},
+                                   {"items", config::json_schema(*config::declaration_of<graph::TestCase>())}};
   Json out = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "Millrace pipeline"}};
   out.update(schema);
   return out;

@@ -145,8 +145,7 @@ Result<ScriptItem> script_item(std::string_view json_line) {
     return item;
   }
   if (line.find("ack"))
-    return control(line.find("at"),
-                   ScriptItem::Acknowledge{text_of(line, "ack"), text_of(line, "rule"), text_of(line, "by")});
+    return control(line.find("at"), ScriptItem::Acknowledge{text_of(line, "ack"), text_of(line, "rule"), text_of(line, "by")});
   for (std::string_view later : {"silence", "unsilence", "restart"})
     if (line.find(later)) return invalid(fmt::format("the control \"{}\" is not available yet", later));
   return record_item(std::move(batch));
@@ -160,6 +159,7 @@ Result<void> apply(ScriptItem item, supervise::VirtualRun& run) {
   run.advance(item.at);
   if (auto* records = std::get_if<ScriptItem::Records>(&item.what)) return run.feed(std::move(records->batch), records->source);
   if (auto* ack = std::get_if<ScriptItem::Acknowledge>(&item.what)) return run.acknowledge(ack->key, ack->rule, ack->by);
+  run.tick();
   return {};
 }
 

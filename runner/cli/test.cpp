@@ -65,8 +65,8 @@ std::string xml_text(std::string_view text) {
 }
 
 void print_junit(const std::vector<Outcome>& outcomes, std::size_t failures) {
-  fmt::print("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"millrace\" tests=\"{}\" failures=\"{}\">\n", outcomes.size(),
-             failures);
+  fmt::print("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"millrace\" tests=\"{}\" failures=\"{}\">\n",
+             outcomes.size(), failures);
   for (const Outcome& o : outcomes) {
     fmt::print("  <testcase classname=\"{}\" name=\"{}\"", xml_text(o.file), xml_text(o.name));
     if (o.failure.empty())
@@ -114,7 +114,9 @@ void add_test(CLI::App& app, Program& program) {
   auto given = std::make_shared<TestOptions>();
   CLI::App* command = app.add_subcommand("test", "Run the tests that stand in pipeline files, in virtual time.");
   command->add_option("PATH", given->paths, "Pipeline files, or folders of them")->required();
-  command->add_option("--format", given->format, "text or junit")->check(CLI::IsMember({"text", "junit"}))->capture_default_str();
+  command->add_option("--format", given->format, "text or junit")
+      ->check(CLI::IsMember({"text", "junit"}))
+      ->capture_default_str();
   command->callback([given, &program] { program.status = test_all(*given, program); });
 }
 

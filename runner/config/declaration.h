@@ -16,13 +16,13 @@ struct FieldInfo {
   std::string name;
   std::string type;  ///< "string", "int", "number", "bool", "duration", "size", "path", "file", "secret", "object", "any"
   Shape shape = Shape::one;
-  std::string doc;   ///< one sentence
+  std::string doc;  ///< one sentence
   std::optional<std::string> default_text;
   std::vector<std::string> choices;
   std::optional<std::string> minimum, maximum;
   bool required = false;
   bool secret = false;
-  bool reloadable = false;  ///< a change does not rebuild the stage
+  bool reloadable = false;                    ///< a change does not rebuild the stage
   std::shared_ptr<const Declaration> object;  ///< of type "object"
 
   std::string type_text() const;  ///< for people: "list of string", "map of object", "duration"

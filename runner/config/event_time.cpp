@@ -59,12 +59,9 @@ constexpr Time latest{std::chrono::sys_days{std::chrono::year{9999} / 12 / 31}};
 
 std::int64_t micros_in(TimeUnit unit) {
   switch (unit) {
-    case TimeUnit::seconds:
-      return 1'000'000;
-    case TimeUnit::milliseconds:
-      return 1000;
-    case TimeUnit::microseconds:
-      break;
+    case TimeUnit::seconds: return 1'000'000;
+    case TimeUnit::milliseconds: return 1000;
+    case TimeUnit::microseconds: break;
   }
   return 1;
 }

@@ -34,11 +34,13 @@ class Fields;
 ///     }
 ///   };
 ///
-/// Members may be bool, integers, double, std::string, Duration, Bytes, Path, InputFile, Secret, Node (anything, for the stage to
-/// read itself), other such structs, enums (with choice()), and std::optional, std::vector and Map of these. Where a list is
+/// Members may be bool, integers, double, std::string, Duration, Bytes, Path, InputFile, Secret, Node (anything, for the stage
+/// to read itself), other such structs, enums (with choice()), and std::optional, std::vector and Map of these. Where a list is
 /// wanted, a single value is taken as a list of one.
 template <class T>
-concept Described = requires(Fields<T>& f) { T::describe(f); };
+concept Described = requires(Fields<T>& f) {
+  T::describe(f);
+};
 
 template <class T>
 class TypedDeclaration;
@@ -83,8 +85,7 @@ struct Codec<bool> {
 };
 
 template <std::integral T>
-  requires(!std::same_as<T, bool>)
-struct Codec<T> {
+requires(!std::same_as<T, bool>) struct Codec<T> {
   static void describe(FieldInfo& info) {
     info.type = "int";
     if constexpr (std::is_unsigned_v<T>) info.minimum = "0";
@@ -263,7 +264,9 @@ class FieldBuilder {
   FieldBuilder(TypedDeclaration<C>& declaration, std::size_t index) : declaration_(declaration), index_(index) {}
 
   /// One sentence for people, with units and what happens at the limits.
-  FieldBuilder& doc(std::string text) { return change([&](FieldInfo& i) { i.doc = std::move(text); }); }
+  FieldBuilder& doc(std::string text) {
+    return change([&](FieldInfo& i) { i.doc = std::move(text); });
+  }
   FieldBuilder& required() {
     return change([](FieldInfo& i) {
       i.required = true;
@@ -276,7 +279,9 @@ class FieldBuilder {
       i.default_text.reset();
     });
   }
-  FieldBuilder& reloadable() { return change([](FieldInfo& i) { i.reloadable = true; }); }
+  FieldBuilder& reloadable() {
+    return change([](FieldInfo& i) { i.reloadable = true; });
+  }
 
   /// Inclusive limits, of each element where the option is a list.
   template <class V>
@@ -525,7 +530,8 @@ FieldBuilder<C, T>& FieldBuilder<C, T>::max(V limit) {
   auto declaration = &declaration_;
   auto index = index_;
   declaration_.bindings_[index_].checks.push_back([=](const Node& node, const C& c, Problems& problems) {
-    detail::limit_check<C, T>(&declaration->fields_[index], Plain(limit), std::greater<>{}, "at most " + text)(node, c, problems);
+    detail::limit_check<C, T>(&declaration->fields_[index], Plain(limit), std::greater<>{}, "at most " + text)(node, c,
+                                                                                                               problems);
   });
   return *this;
 }

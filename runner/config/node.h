@@ -22,11 +22,11 @@ class Node {
 
   Kind kind = Kind::null;
   Position position;
-  std::string text;          ///< of a scalar
-  bool quoted = false;       ///< a scalar in quotes or a block: always text, never a number
-  bool substituted = false;  ///< a variable was replaced in it: typed by what the field wants
-  bool confidential = false; ///< its text came from a file or a credential and must not be shown
-  std::vector<Node> items;   ///< of a list
+  std::string text;            ///< of a scalar
+  bool quoted = false;         ///< a scalar in quotes or a block: always text, never a number
+  bool substituted = false;    ///< a variable was replaced in it: typed by what the field wants
+  bool confidential = false;   ///< its text came from a file or a credential and must not be shown
+  std::vector<Node> items;     ///< of a list
   std::vector<Entry> entries;  ///< of a map, in the file's order, without duplicates
 
   bool is_scalar() const { return kind == Kind::scalar; }

@@ -58,12 +58,18 @@ Json schema_of_one(const FieldInfo& field) {
   Json schema;
   if (field.type == "object") return json_schema(*field.object);
   if (field.type == "any") return Json(true);
-  if (field.type == "int") schema = {{"type", "integer"}};
-  else if (field.type == "number") schema = {{"type", "number"}};
-  else if (field.type == "bool") schema = {{"type", "boolean"}};
-  else if (field.type == "duration") schema = {{"type", "string"}, {"pattern", duration}};
-  else if (field.type == "size") schema = {{"type", "string"}, {"pattern", size}};
-  else schema = {{"type", Json::array({"string", "number", "boolean"})}};
+  if (field.type == "int")
+    schema = {{"type", "integer"}};
+  else if (field.type == "number")
+    schema = {{"type", "number"}};
+  else if (field.type == "bool")
+    schema = {{"type", "boolean"}};
+  else if (field.type == "duration")
+    schema = {{"type", "string"}, {"pattern", duration}};
+  else if (field.type == "size")
+    schema = {{"type", "string"}, {"pattern", size}};
+  else
+    schema = {{"type", Json::array({"string", "number", "boolean"})}};
   if (!field.choices.empty()) schema = {{"enum", field.choices}};
   if (field.type == "int" || field.type == "number") {
     if (field.minimum) schema["minimum"] = std::stod(*field.minimum);

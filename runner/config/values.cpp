@@ -16,16 +16,11 @@ struct Unit {
   std::int64_t factor;
 };
 
-constexpr std::array duration_units{Unit{"us", 1},           Unit{"ms", 1'000},          Unit{"s", 1'000'000},
-                                    Unit{"m", 60'000'000},   Unit{"h", 3'600'000'000},   Unit{"d", 86'400'000'000}};
-constexpr std::array size_units{Unit{"B", 1},
-                                Unit{"KB", 1'000},
-                                Unit{"MB", 1'000'000},
-                                Unit{"GB", 1'000'000'000},
-                                Unit{"KiB", 1LL << 10},
-                                Unit{"MiB", 1LL << 20},
-                                Unit{"GiB", 1LL << 30},
-                                Unit{"TiB", 1LL << 40}};
+constexpr std::array duration_units{Unit{"us", 1},         Unit{"ms", 1'000},        Unit{"s", 1'000'000},
+                                    Unit{"m", 60'000'000}, Unit{"h", 3'600'000'000}, Unit{"d", 86'400'000'000}};
+constexpr std::array size_units{
+    Unit{"B", 1},           Unit{"KB", 1'000},      Unit{"MB", 1'000'000},  Unit{"GB", 1'000'000'000},
+    Unit{"KiB", 1LL << 10}, Unit{"MiB", 1LL << 20}, Unit{"GiB", 1LL << 30}, Unit{"TiB", 1LL << 40}};
 
 /// One number with its unit from the front of `text`, in the smallest unit; nothing if there is none or it does not fit.
 template <std::size_t N>
@@ -87,7 +82,8 @@ Result<Bytes> parse_bytes(std::string_view text) {
 std::string show_bytes(Bytes bytes) {
   for (std::size_t i = size_units.size(); i-- > 4;) {
     auto factor = static_cast<std::uint64_t>(size_units[i].factor);
-    if (bytes.count >= factor && bytes.count % factor == 0) return fmt::format("{}{}", bytes.count / factor, size_units[i].name);
+    if (bytes.count >= factor && bytes.count % factor == 0)
+      return fmt::format("{}{}", bytes.count / factor, size_units[i].name);
   }
   return fmt::format("{}B", bytes.count);
 }

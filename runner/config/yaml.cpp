@@ -19,7 +19,8 @@ struct Refused {
   std::string what;
 };
 
-/// Builds Nodes from the parser's events. Events, unlike yaml-cpp's own nodes, still tell duplicate keys and the place of an alias.
+/// Builds Nodes from the parser's events. Events, unlike yaml-cpp's own nodes, still tell duplicate keys and the place of an
+/// alias.
 class Builder final : public YAML::EventHandler {
  public:
   Builder(Problems& problems, YamlLimits limits) : problems_(problems), limits_(limits) {}
@@ -266,7 +267,8 @@ class Substitution {
     }
     std::size_t split = expression.find(":-");
     std::string name = expression.substr(0, split);
-    if (name.empty() || name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {
+    if (name.empty() ||
+        name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {
       problems_.add(node.position, "'${" + expression + "}' is not a variable; write '$${' for a plain '${'");
       return {};
     }

@@ -10,7 +10,8 @@
 
 namespace millrace::config {
 
-/// What a pipeline file may be at most; beyond it the file is refused (an alias bomb of 400 bytes expands to millions of nodes).
+/// What a pipeline file may be at most; beyond it the file is refused (an alias bomb of 400 bytes expands to millions of
+/// nodes).
 struct YamlLimits {
   std::size_t bytes = 1'000'000;
   std::size_t nodes = 100'000;  ///< with every alias expanded
@@ -27,8 +28,8 @@ using Environment = std::function<std::optional<std::string>(std::string_view na
 /// The process's environment.
 Environment process_environment();
 
-/// Replaces `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `${cred:NAME}` inside string values, never in keys: a value cannot
-/// change the structure. `$${` stands for a plain `${`. Unset names without a default are problems.
+/// Replaces `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `${cred:NAME}` inside string values, never in keys: a value
+/// cannot change the structure. `$${` stands for a plain `${`. Unset names without a default are problems.
 void substitute(Node& node, const Environment& environment, Problems& problems);
 
 }  // namespace millrace::config

@@ -39,23 +39,28 @@ void StageKeys::describe(config::Fields<StageKeys>& f) {
 
 void TestCase::Expect::describe(config::Fields<Expect>& f) {
   f.field("alerts", &Expect::alerts)
-      .doc("Exactly the transitions that must come, in order; each names the members it cares for, `at` counted from the start.");
+      .doc(
+          "Exactly the transitions that must come, in order; each names the members it cares for, `at` counted from the "
+          "start.");
   f.field("notifications", &Expect::notifications).doc("Exactly the notifications that people must get, in order.");
-  f.field("outputs", &Expect::outputs).doc("For a stage: exactly the records that it must emit, in order, each with the fields it cares for.");
+  f.field("outputs", &Expect::outputs)
+      .doc("For a stage: exactly the records that it must emit, in order, each with the fields it cares for.");
   f.field("counts", &Expect::counts).doc("For a stage: how many records it must emit.");
 }
 
 void TestCase::describe(config::Fields<TestCase>& f) {
   f.field("name", &TestCase::name).doc("What must hold, as a sentence.").required();
   f.field("input", &TestCase::input)
-      .doc("Records in the order of time: `at` from the start, `device`, all other keys are fields; or a control such as `ack`.")
+      .doc(
+          "Records in the order of time: `at` from the start, `device`, all other keys are fields; or a control such as `ack`.")
       .required();
   f.field("expect", &TestCase::expect).doc("What must come out.").required();
 }
 
 void PipelineKeys::describe(config::Fields<PipelineKeys>& f) {
   f.field("name", &PipelineKeys::name).doc("What the pipeline is called; the file's name without its ending if not given.");
-  f.field("listen", &PipelineKeys::listen).doc("The client plane: page, hub, metrics, health; opened only if something needs it.");
+  f.field("listen", &PipelineKeys::listen)
+      .doc("The client plane: page, hub, metrics, health; opened only if something needs it.");
   f.field("stages", &PipelineKeys::stages).doc("The stages, each a map with `plugin`.").required();
   f.field("tests", &PipelineKeys::tests).doc("Cases that `millrace test` runs in virtual time.");
 }

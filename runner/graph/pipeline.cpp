@@ -51,7 +51,8 @@ class Checker {
     pipeline_.serves = root.find("listen") != nullptr;
     check_name(root);
     for (const config::Node& node : keys.stages) add(node);
-    if (keys.stages.empty() && root.find("stages")) problems_.add(place_of(root, "stages"), "a pipeline needs at least one stage");
+    if (keys.stages.empty() && root.find("stages"))
+      problems_.add(place_of(root, "stages"), "a pipeline needs at least one stage");
     read_tests(keys.tests);
     give_ids();
     add_remote_ends();
@@ -76,7 +77,8 @@ class Checker {
 
   void check_name(const config::Node& root) {
     if (!plain(pipeline_.name))
-      problems_.add(place_of(root, "name"), fmt::format("'{}' is not a name: letters, digits, '-', '_' and '.'", pipeline_.name));
+      problems_.add(place_of(root, "name"),
+                    fmt::format("'{}' is not a name: letters, digits, '-', '_' and '.'", pipeline_.name));
   }
 
   void add(const config::Node& node) {
@@ -96,7 +98,8 @@ class Checker {
       configure(draft);
     }
     if (draft.keys.on_full == Overflow::spool)
-      problems_.add(place_of(node, "on_full"), "'on_full': spool is not available yet; use block, drop_oldest, drop_newest or newest");
+      problems_.add(place_of(node, "on_full"),
+                    "'on_full': spool is not available yet; use block, drop_oldest, drop_newest or newest");
     draft.from = draft.keys.from;
     // A broken stage still takes part in the wiring, so that one mistake is not reported as several.
     draft.stage.id = draft.keys.id;
@@ -125,7 +128,8 @@ class Checker {
                                               problems_.inputs().end());
     draft.stage.fingerprint = fingerprint(*draft.node, inputs);
     if (plugin.threading == Threading::own && draft.keys.thread == Threading::shared)
-      problems_.add(place_of(*draft.node, "thread"), fmt::format("{} waits for the outside and needs a thread of its own", plugin.name));
+      problems_.add(place_of(*draft.node, "thread"),
+                    fmt::format("{} waits for the outside and needs a thread of its own", plugin.name));
   }
 
   void read_tests(const std::vector<config::Node>& nodes) {
@@ -142,11 +146,13 @@ class Checker {
       if (draft.stage.id.empty()) draft.stage.id = draft.keys.plugin;
       if (draft.stage.id.empty()) continue;
       if (!plain(draft.stage.id))
-        problems_.add(place_of(*draft.node, "id"), fmt::format("'{}' is not an id: letters, digits, '-', '_' and '.'", draft.stage.id));
+        problems_.add(place_of(*draft.node, "id"),
+                      fmt::format("'{}' is not an id: letters, digits, '-', '_' and '.'", draft.stage.id));
       auto [other, fresh] = seen.emplace(draft.stage.id, &draft);
       if (fresh) continue;
-      problems_.add(place_of(*draft.node, "id"), fmt::format("a second stage '{}', first at line {}; give it an 'id' of its own",
-                                                             draft.stage.id, other->second->node->position.line));
+      problems_.add(place_of(*draft.node, "id"),
+                    fmt::format("a second stage '{}', first at line {}; give it an 'id' of its own", draft.stage.id,
+                                other->second->node->position.line));
     }
   }
 
@@ -168,7 +174,8 @@ class Checker {
       if (!draft.keys.publish.empty()) {
         if (!is_address(draft.keys.publish))
           problems_.add(place_of(*draft.node, "publish"), "'publish': expected an ipc:// or tcp:// address");
-        if (is(draft, Role::sink)) problems_.add(place_of(*draft.node, "publish"), "a sink emits nothing that could be published");
+        if (is(draft, Role::sink))
+          problems_.add(place_of(*draft.node, "publish"), "a sink emits nothing that could be published");
         Draft sink = remote_end(draft, publisher_plugin, draft.keys.publish, place_of(*draft.node, "publish"));
         sink.stage.id = draft.stage.id + ".publish";
         sink.from = {draft.stage.id};
@@ -215,7 +222,8 @@ class Checker {
         continue;
       }
       if (draft.from.empty() && draft.stage.plugin)
-        problems_.add(draft.node->position, fmt::format("'{}' has nothing to read from: there is no stage above it", draft.stage.id));
+        problems_.add(draft.node->position,
+                      fmt::format("'{}' has nothing to read from: there is no stage above it", draft.stage.id));
       for (const std::string& name : draft.from) {
         auto found = index.find(name);
         if (found == index.end()) {
@@ -223,7 +231,8 @@ class Checker {
           continue;
         }
         if (is(drafts_[found->second], Role::sink))
-          problems_.add(at, fmt::format("'{}' reads from '{}', which is a sink and emits nothing; say 'from'", draft.stage.id, name));
+          problems_.add(
+              at, fmt::format("'{}' reads from '{}', which is a sink and emits nothing; say 'from'", draft.stage.id, name));
         if (std::find(draft.stage.from.begin(), draft.stage.from.end(), found->second) != draft.stage.from.end())
           problems_.add(at, fmt::format("'from' names '{}' twice", name));
         draft.stage.from.push_back(found->second);
@@ -247,7 +256,8 @@ class Checker {
     std::function<void(std::size_t)> visit = [&](std::size_t i) {
       if (marks[i] == Mark::done) return;
       if (marks[i] == Mark::open) {
-        problems_.add(place_of(*drafts_[i].node, "from"), fmt::format("'{}' reads, by a circle, from itself", drafts_[i].stage.id));
+        problems_.add(place_of(*drafts_[i].node, "from"),
+                      fmt::format("'{}' reads, by a circle, from itself", drafts_[i].stage.id));
         return;
       }
       marks[i] = Mark::open;

@@ -39,8 +39,8 @@ struct Pipeline {
   std::vector<std::size_t> readers_of(std::size_t stage) const;
 };
 
-/// The plugins that stand for the two ends of a link to another process, with one option, `address`. The graph adds such a stage
-/// where a file says `publish: ADDR` or `from: ADDR`; they come with the list of plugins like all others.
+/// The plugins that stand for the two ends of a link to another process, with one option, `address`. The graph adds such a
+/// stage where a file says `publish: ADDR` or `from: ADDR`; they come with the list of plugins like all others.
 inline constexpr std::string_view publisher_plugin = "publisher";    ///< a sink
 inline constexpr std::string_view subscriber_plugin = "subscriber";  ///< a source
 

@@ -48,17 +48,10 @@ TlsStream::TlsStream(std::shared_ptr<TlsContext> tls, std::shared_ptr<AsioLoop> 
 
 Io TlsStream::outcome(int returned, Socket::wait_type& next) {
   switch (SSL_get_error(ssl_.get(), returned)) {
-    case SSL_ERROR_WANT_READ:
-      next = Socket::wait_read;
-      return {};
-    case SSL_ERROR_WANT_WRITE:
-      next = Socket::wait_write;
-      return {};
-    case SSL_ERROR_ZERO_RETURN:
-      return {.closed = true};
-    default:
-      failed_ = true;
-      return {.closed = true};
+    case SSL_ERROR_WANT_READ: next = Socket::wait_read; return {};
+    case SSL_ERROR_WANT_WRITE: next = Socket::wait_write; return {};
+    case SSL_ERROR_ZERO_RETURN: return {.closed = true};
+    default: failed_ = true; return {.closed = true};
   }
 }
 

@@ -37,8 +37,8 @@ void* open_pair() {
 struct Link::Pair {
   void* sender = open_pair();
   void* receiver = open_pair();
-  std::uint32_t credit = window;   // the sender's
-  std::uint32_t to_grant = 0;      // the receiver's
+  std::uint32_t credit = window;  // the sender's
+  std::uint32_t to_grant = 0;     // the receiver's
 
   Pair() {
     static std::atomic<std::uint64_t> number{0};

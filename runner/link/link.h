@@ -18,7 +18,7 @@ struct Envelope {
   std::shared_ptr<Batch> batch;  ///< null marks the end of input
   bool shared = false;           ///< others hold the same batch: whoever writes takes a copy
   Ack ack;
-  End end = End::input_over;     ///< why the input ends, where it does
+  End end = End::input_over;  ///< why the input ends, where it does
 
   /// The batch as the receiver's own: itself if nobody shares it, else a copy.
   Batch take() { return shared ? batch->copy() : std::move(*batch); }
@@ -76,8 +76,8 @@ class Queue {
 };
 
 /// One link between two stages of a process: the sender's end is used on the sender's thread, the receiver's on the receiver's.
-/// Between two threads batches travel as pointers over a ZeroMQ inproc pair, no more of them than the receiver has granted; on one
-/// thread they stay in the queue, for there is nobody to wake. Either way the queue is the sender's.
+/// Between two threads batches travel as pointers over a ZeroMQ inproc pair, no more of them than the receiver has granted; on
+/// one thread they stay in the queue, for there is nobody to wake. Either way the queue is the sender's.
 class Link {
  public:
   enum class Ends { one_thread, two_threads };

@@ -35,8 +35,9 @@ class Publisher final : public Sink {
 
   Result<void> connect() override {
     if (socket_) return {};
-    auto opened = Socket::open(Socket::End::router, config_.address, "",
-                               {[this](std::string_view peer, std::string_view frame) { receive(peer, frame); }, [this] { turn(); }});
+    auto opened =
+        Socket::open(Socket::End::router, config_.address, "",
+                     {[this](std::string_view peer, std::string_view frame) { receive(peer, frame); }, [this] { turn(); }});
     if (!opened) return opened.error();
     socket_ = std::move(*opened);
     ready_.store(socket_.get());
@@ -168,7 +169,8 @@ class Publisher final : public Sink {
 }  // namespace
 
 Plugin publisher_plugin() {
-  Plugin plugin = config::define_plugin<Publisher>("publisher", "Offers a stage's output to another process; `publish` makes one.");
+  Plugin plugin =
+      config::define_plugin<Publisher>("publisher", "Offers a stage's output to another process; `publish` makes one.");
   plugin.threading = Threading::own;
   return plugin;
 }

@@ -16,7 +16,8 @@ std::uint64_t series_of(const Record& record) {
 
 }  // namespace
 
-Queue::Queue(Limits limits, Overflow overflow, Counters& counters) : limits_(limits), overflow_(overflow), counters_(counters) {}
+Queue::Queue(Limits limits, Overflow overflow, Counters& counters)
+    : limits_(limits), overflow_(overflow), counters_(counters) {}
 
 bool Queue::full() const {
   if (!over()) return false;

@@ -37,10 +37,13 @@ std::optional<std::string> address_problem(const std::string& address) {
   if (!address.starts_with("tcp://")) return fmt::format("'{}' is no address: expected ipc://PATH or tcp://HOST:PORT", address);
   std::string host = address.substr(6, address.rfind(':') - 6);
   if (host == "localhost" || host == "[::1]" || host.starts_with("127.")) return std::nullopt;
-  return fmt::format("'{}' is beyond this machine: such a link needs CURVE keys, which are not available yet; use ipc:// or 127.0.0.1", address);
+  return fmt::format(
+      "'{}' is beyond this machine: such a link needs CURVE keys, which are not available yet; use ipc:// or 127.0.0.1",
+      address);
 }
 
-Result<std::unique_ptr<Socket>> Socket::open(End end, const std::string& address, const std::string& identity, Handlers handlers) {
+Result<std::unique_ptr<Socket>> Socket::open(End end, const std::string& address, const std::string& identity,
+                                             Handlers handlers) {
   void* socket = zmq_socket(outer_context(), end == End::router ? ZMQ_ROUTER : ZMQ_DEALER);
   if (!socket) return unavailable(fmt::format("{}: {}", address, zmq_strerror(errno)));
   set(socket, ZMQ_LINGER, 0);

@@ -28,7 +28,8 @@ class Socket {
   };
 
   /// Binds (router) or connects (dealer) and starts the thread.
-  static Result<std::unique_ptr<Socket>> open(End end, const std::string& address, const std::string& identity, Handlers handlers);
+  static Result<std::unique_ptr<Socket>> open(End end, const std::string& address, const std::string& identity,
+                                              Handlers handlers);
   ~Socket();  ///< ends the thread
 
   /// From the socket's thread: false if it cannot be sent now.

@@ -196,7 +196,8 @@ class Subscriber final : public Source {
     }
     if (!settled_.empty() && send(wire::Settled{epoch_, settled_})) settled_.clear();
     std::uint64_t room = expected_ - 1 + window - std::min<std::uint64_t>(window, inbound_->waiting());
-    if (room > granted_ && (room - granted_ >= window / 4 || granted_ == 0) && send(wire::Credit{epoch_, room})) granted_ = room;
+    if (room > granted_ && (room - granted_ >= window / 4 || granted_ == 0) && send(wire::Credit{epoch_, room}))
+      granted_ = room;
   }
 
   void hello() {
@@ -234,7 +235,8 @@ class Subscriber final : public Source {
 }  // namespace
 
 Plugin subscriber_plugin() {
-  return config::define_plugin<Subscriber>("subscriber", "Reads what another process publishes; an address in `from` makes one.");
+  return config::define_plugin<Subscriber>("subscriber",
+                                           "Reads what another process publishes; an address in `from` makes one.");
 }
 
 }  // namespace millrace::link

@@ -51,7 +51,8 @@ Value to_value(const Json& json, Arena& arena, std::size_t depth = 0) {
     case Json::value_t::number_integer: return Value::integer(json.get<std::int64_t>());
     case Json::value_t::number_unsigned: {
       auto number = json.get<std::uint64_t>();
-      if (number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) throw Malformed{"an integer out of range"};
+      if (number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        throw Malformed{"an integer out of range"};
       return Value::integer(static_cast<std::int64_t>(number));
     }
     case Json::value_t::number_float: return Value::real(json.get<double>());

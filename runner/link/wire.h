@@ -11,15 +11,16 @@
 
 namespace millrace::link::wire {
 
-// What the two ends of a link between processes say to each other: one ZeroMQ frame each, a type byte, then a MessagePack array.
+// What the two ends of a link between processes say to each other: one ZeroMQ frame each, a type byte, then a MessagePack
+// array.
 //
 // The reader opens with Hello and repeats it when it has heard nothing; the writer answers Welcome, then sends Batches numbered
-// from 1 without holes, no more than the credit allows, and says in each Pulse how far it has come. The reader settles numbers, in
-// any order, and asks again from a number when one is missing. A batch is sent until it is settled; the reader leaves out what it
-// has had already. `epoch` names one life of the writer, in which numbers mean the same.
+// from 1 without holes, no more than the credit allows, and says in each Pulse how far it has come. The reader settles numbers,
+// in any order, and asks again from a number when one is missing. A batch is sent until it is settled; the reader leaves out
+// what it has had already. `epoch` names one life of the writer, in which numbers mean the same.
 
 struct Hello {
-  std::string reader;  ///< "pipeline/stage": the same again after a restart
+  std::string reader;         ///< "pipeline/stage": the same again after a restart
   std::uint64_t session = 0;  ///< one life of the reader
 };
 struct Welcome {

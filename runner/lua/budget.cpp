@@ -34,14 +34,11 @@ std::string Budget::message() const {
   switch (spent_) {
     case Spent::instructions:
       return fmt::format("used up its {} instructions for one call (option `instructions`)", limits_.instructions);
-    case Spent::memory:
-      return fmt::format("went beyond its {} KiB of memory (option `memory`)", limits_.memory / 1024);
+    case Spent::memory: return fmt::format("went beyond its {} KiB of memory (option `memory`)", limits_.memory / 1024);
     case Spent::text:
       return fmt::format("made a text longer than {} KiB, a 64th of its memory (option `memory`)", text_limit_ / 1024);
-    case Spent::time:
-      return "kept the processor for more than half a second in one call";
-    case Spent::nothing:
-      break;
+    case Spent::time: return "kept the processor for more than half a second in one call";
+    case Spent::nothing: break;
   }
   return "within its budget";
 }

@@ -17,38 +17,17 @@ int code(char c) { return static_cast<unsigned char>(c); }
 bool in_class(int c, char name) {
   bool in = false;
   switch (std::tolower(code(name))) {
-    case 'a':
-      in = std::isalpha(c);
-      break;
-    case 'c':
-      in = std::iscntrl(c);
-      break;
-    case 'd':
-      in = std::isdigit(c);
-      break;
-    case 'g':
-      in = std::isgraph(c);
-      break;
-    case 'l':
-      in = std::islower(c);
-      break;
-    case 'p':
-      in = std::ispunct(c);
-      break;
-    case 's':
-      in = std::isspace(c);
-      break;
-    case 'u':
-      in = std::isupper(c);
-      break;
-    case 'w':
-      in = std::isalnum(c);
-      break;
-    case 'x':
-      in = std::isxdigit(c);
-      break;
-    default:
-      return code(name) == c;  // an escaped character stands for itself
+    case 'a': in = std::isalpha(c); break;
+    case 'c': in = std::iscntrl(c); break;
+    case 'd': in = std::isdigit(c); break;
+    case 'g': in = std::isgraph(c); break;
+    case 'l': in = std::islower(c); break;
+    case 'p': in = std::ispunct(c); break;
+    case 's': in = std::isspace(c); break;
+    case 'u': in = std::isupper(c); break;
+    case 'w': in = std::isalnum(c); break;
+    case 'x': in = std::isxdigit(c); break;
+    default: return code(name) == c;  // an escaped character stands for itself
   }
   return in != (std::isupper(code(name)) != 0);
 }
@@ -265,14 +244,10 @@ const char* Matcher::item_end(const char* p) {
 bool Matcher::matches_item(const char* s, const char* item, const char* item_end) const {
   if (s >= end_) return false;
   switch (*item) {
-    case '.':
-      return true;
-    case '%':
-      return in_class(code(*s), item[1]);
-    case '[':
-      return in_set(code(*s), item + 1, item_end - 1);
-    default:
-      return *item == *s;
+    case '.': return true;
+    case '%': return in_class(code(*s), item[1]);
+    case '[': return in_set(code(*s), item + 1, item_end - 1);
+    default: return *item == *s;
   }
 }
 

@@ -181,27 +181,17 @@ void Records::make_room(lua_State* L, std::size_t bytes) {
 
 int Records::push_value(lua_State* L, const Value& value, NodeId parent, std::string_view name, std::uint32_t position) {
   switch (value.type()) {
-    case Type::real:
-      lua_pushnumber(L, value.as_real());
-      break;
-    case Type::integer:
-      lua_pushinteger(L, value.as_integer());
-      break;
+    case Type::real: lua_pushnumber(L, value.as_real()); break;
+    case Type::integer: lua_pushinteger(L, value.as_integer()); break;
     case Type::string:
-    case Type::bytes:
-      push_text(L, value.as_text());
-      break;
-    case Type::boolean:
-      lua_pushboolean(L, value.as_boolean());
-      break;
+    case Type::bytes: push_text(L, value.as_text()); break;
+    case Type::boolean: lua_pushboolean(L, value.as_boolean()); break;
     case Type::null:
       last_null_ = name;
       lua_pushlightuserdata(L, nullptr);
       break;
     case Type::list:
-    case Type::object:
-      push_handle(L, child(L, parent, name, position, value));
-      break;
+    case Type::object: push_handle(L, child(L, parent, name, position, value)); break;
   }
   return 1;
 }
@@ -282,14 +272,9 @@ int Records::new_index(lua_State* L) {
   if (bits != self.handle(kRecordNode) || !self.record_) [[unlikely]]
     id = self.node_at(L, 1, "set a field of");
   switch (self.nodes_[id].kind) {
-    case Kind::meta:
-      self.set_meta(L, *self.nodes_[id].record, 2);
-      break;
-    case Kind::list:
-      self.set_item(L, id);
-      break;
-    default:
-      self.set_field(L, id);
+    case Kind::meta: self.set_meta(L, *self.nodes_[id].record, 2); break;
+    case Kind::list: self.set_item(L, id); break;
+    default: self.set_field(L, id);
   }
   return 0;
 }
@@ -304,10 +289,8 @@ void Records::set_field(lua_State* L, NodeId id) {
       const Value number = lua_isinteger(L, 3) ? Value::integer(lua_tointeger(L, 3)) : Value::real(lua_tonumber(L, 3));
       return store(L, id, name.data(), name, number);
     }
-    case LUA_TNIL:
-      break;
-    default:
-      return store(L, id, name.data(), name, to_value(L, 3, 1));
+    case LUA_TNIL: break;
+    default: return store(L, id, name.data(), name, to_value(L, 3, 1));
   }
   Node& node = nodes_[id];
   if (node.kind == Kind::object) own_object(L, node);
@@ -391,8 +374,7 @@ void Records::publish(lua_State* L, NodeId id) {
         touch(parent);
         set_in(L, parent.record->fields, *node);
         return;
-      case Kind::meta:
-        return;
+      case Kind::meta: return;
       case Kind::object:
         own_object(L, parent);
         set_in(L, parent.fields, *node);
@@ -438,23 +420,18 @@ Value Records::snapshot(lua_State* L, Node& node) {
 
 Value Records::to_value(lua_State* L, int index, int depth) {
   switch (lua_type(L, index)) {
-    case LUA_TBOOLEAN:
-      return Value::boolean(lua_toboolean(L, index));
+    case LUA_TBOOLEAN: return Value::boolean(lua_toboolean(L, index));
     case LUA_TNUMBER:
       return lua_isinteger(L, index) ? Value::integer(lua_tointeger(L, index)) : Value::real(lua_tonumber(L, index));
-    case LUA_TSTRING:
-      make_room(L, lua_rawlen(L, index));
-      return text_value(L, index, *arena_);
-    case LUA_TTABLE:
-      return table_value(L, lua_absindex(L, index), depth);
+    case LUA_TSTRING: make_room(L, lua_rawlen(L, index)); return text_value(L, index, *arena_);
+    case LUA_TTABLE: return table_value(L, lua_absindex(L, index), depth);
     case LUA_TLIGHTUSERDATA: {
       if (!lua_touserdata(L, index)) return Value::null();
       Node& node = nodes_[node_at(L, index, "store")];
       if (node.kind == Kind::meta) luaL_error(L, "meta cannot be stored in a field");
       return snapshot(L, node);
     }
-    default:
-      luaL_error(L, "a %s cannot be stored in a record", luaL_typename(L, index));
+    default: luaL_error(L, "a %s cannot be stored in a record", luaL_typename(L, index));
   }
   return {};
 }

@@ -64,14 +64,9 @@ int Records::to_string(lua_State* L) {
   Node& node = self.nodes_[self.node_at(L, 1, "show")];
   std::string text;
   switch (node.kind) {
-    case Kind::record:
-      append_json(text, node.record->fields.view());
-      break;
-    case Kind::meta:
-      text = "meta";
-      break;
-    default:
-      append_json(text, node.value);
+    case Kind::record: append_json(text, node.record->fields.view()); break;
+    case Kind::meta: text = "meta"; break;
+    default: append_json(text, node.value);
   }
   self.interpreter_.budget().charge(L, text.size() / 16);
   push_text(L, text);

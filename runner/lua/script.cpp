@@ -113,12 +113,8 @@ int Script::run_pass(lua_State* L) {
     lua_call(L, 2, 1);
     budget.rethrow_if_spent(L);
     switch (records.take(L, "process")) {
-      case Records::Returned::itself:
-        pass.keep();
-        break;
-      case Records::Returned::nothing:
-        ++pass.dropped;
-        break;
+      case Records::Returned::itself: pass.keep(); break;
+      case Records::Returned::nothing: ++pass.dropped; break;
       case Records::Returned::several:
         // As the arena, the list of records may grow by the script's memory within one batch.
         if ((pass.script.spread_.size() + records.returned().size()) * sizeof(Record) > budget.limits().memory) {

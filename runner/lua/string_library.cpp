@@ -130,8 +130,7 @@ void add_replacement(lua_State* L, luaL_Buffer& out, Matcher& matcher, const cha
       matcher.push_capture(0, from, to);
       lua_gettable(L, 3);
       break;
-    default:
-      return add_template(L, out, matcher, from, to);
+    default: return add_template(L, out, matcher, from, to);
   }
   if (!lua_toboolean(L, -1)) {
     lua_pop(L, 1);

@@ -29,8 +29,7 @@ int insert(lua_State* L) {
   lua_Integer end = luaL_len(L, 1) + 1;
   lua_Integer position = end;
   switch (lua_gettop(L)) {
-    case 2:
-      break;
+    case 2: break;
     case 3:
       position = luaL_checkinteger(L, 2);
       luaL_argcheck(L, position >= 1 && position <= end, 2, "position out of bounds");
@@ -40,8 +39,7 @@ int insert(lua_State* L) {
         lua_seti(L, 1, i);
       }
       break;
-    default:
-      return luaL_error(L, "wrong number of arguments to 'insert'");
+    default: return luaL_error(L, "wrong number of arguments to 'insert'");
   }
   lua_settop(L, lua_gettop(L));
   lua_seti(L, 1, position);

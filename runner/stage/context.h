@@ -30,8 +30,8 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// Wakes the thread of one stage: the runner then calls poll() on a source, tick() on a transform or sink. Copied freely, called
-/// from any thread, harmless once the stage is gone. Several wakes before the stage runs are one.
+/// Wakes the thread of one stage: the runner then calls poll() on a source, tick() on a transform or sink. Copied freely,
+/// called from any thread, harmless once the stage is gone. Several wakes before the stage runs are one.
 class Waker {
  public:
   class Target {
@@ -70,8 +70,8 @@ class Host {
   virtual void* service(std::type_index type) = 0;
 };
 
-/// A stage's view of the world: its clock, its counters, its dead letters, the rooms it needs. A value; all copies mean the same
-/// stage. Unless said otherwise, call from the stage's own thread only.
+/// A stage's view of the world: its clock, its counters, its dead letters, the rooms it needs. A value; all copies mean the
+/// same stage. Unless said otherwise, call from the stage's own thread only.
 class Context {
  public:
   explicit Context(std::shared_ptr<Host> host) : host_(std::move(host)) {}

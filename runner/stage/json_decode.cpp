@@ -150,14 +150,10 @@ struct JsonDecoder::Impl : json::Tokens {
         out = Value::object({kept, count});
         return true;
       }
-      case '[':
-        return list(depth + 1, at, out);
-      case 't':
-        return literal(at, "true", Value::boolean(true), out);
-      case 'f':
-        return literal(at, "false", Value::boolean(false), out);
-      case 'n':
-        return literal(at, "null", Value::null(), out);
+      case '[': return list(depth + 1, at, out);
+      case 't': return literal(at, "true", Value::boolean(true), out);
+      case 'f': return literal(at, "false", Value::boolean(false), out);
+      case 'n': return literal(at, "null", Value::null(), out);
       case '-':
       case '0':
       case '1':
@@ -168,11 +164,8 @@ struct JsonDecoder::Impl : json::Tokens {
       case '6':
       case '7':
       case '8':
-      case '9':
-        return number(at, out);
-      default:
-        --next;
-        return fail_expecting(at, "a value");
+      case '9': return number(at, out);
+      default: --next; return fail_expecting(at, "a value");
     }
   }
 

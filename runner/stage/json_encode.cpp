@@ -91,22 +91,14 @@ bool is_plain(std::string_view text) {
 void put_escape(Writer& out, char c) {
   constexpr std::string_view digits = "0123456789abcdef";
   switch (c) {
-    case '"':
-      return out.put("\\\"");
-    case '\\':
-      return out.put("\\\\");
-    case '\b':
-      return out.put("\\b");
-    case '\f':
-      return out.put("\\f");
-    case '\n':
-      return out.put("\\n");
-    case '\r':
-      return out.put("\\r");
-    case '\t':
-      return out.put("\\t");
-    default:
-      break;
+    case '"': return out.put("\\\"");
+    case '\\': return out.put("\\\\");
+    case '\b': return out.put("\\b");
+    case '\f': return out.put("\\f");
+    case '\n': return out.put("\\n");
+    case '\r': return out.put("\\r");
+    case '\t': return out.put("\\t");
+    default: break;
   }
   auto byte = static_cast<unsigned char>(c);
   out.put("\\u00");
@@ -226,22 +218,14 @@ void put_fields(Writer& out, std::span<const Field> fields);
 
 void put_value(Writer& out, const Value& value) {
   switch (value.type()) {
-    case Type::null:
-      return out.put("null");
-    case Type::boolean:
-      return out.put(value.as_boolean() ? "true" : "false");
-    case Type::integer:
-      return put_number(out, value.as_integer());
-    case Type::real:
-      return put_number(out, value.as_real());
-    case Type::string:
-      return put_string(out, value.as_text());
-    case Type::bytes:
-      return put_base64(out, value.as_text());
-    case Type::object:
-      return put_fields(out, value.as_object());
-    case Type::list:
-      break;
+    case Type::null: return out.put("null");
+    case Type::boolean: return out.put(value.as_boolean() ? "true" : "false");
+    case Type::integer: return put_number(out, value.as_integer());
+    case Type::real: return put_number(out, value.as_real());
+    case Type::string: return put_string(out, value.as_text());
+    case Type::bytes: return put_base64(out, value.as_text());
+    case Type::object: return put_fields(out, value.as_object());
+    case Type::list: break;
   }
   out.put('[');
   bool first = true;

@@ -58,14 +58,10 @@ simdjson::error_code Tokens::scan() {
 
 Fault Tokens::explain(simdjson::error_code error) const {
   switch (error) {
-    case simdjson::EMPTY:
-      return {0, "there is no JSON in it"};
-    case simdjson::UTF8_ERROR:
-      return {first_invalid_utf8({text, length}), "invalid UTF-8"};
-    case simdjson::MEMALLOC:
-      return {0, fmt::format("no memory for a text of {} bytes", length)};
-    default:
-      break;
+    case simdjson::EMPTY: return {0, "there is no JSON in it"};
+    case simdjson::UTF8_ERROR: return {first_invalid_utf8({text, length}), "invalid UTF-8"};
+    case simdjson::MEMALLOC: return {0, fmt::format("no memory for a text of {} bytes", length)};
+    default: break;
   }
   std::size_t opened = no_position;
   for (std::size_t i = 0; i < length; ++i) {

@@ -23,14 +23,14 @@ inline constexpr std::string_view presence = "presence";
 
 /// One reading, alert or notice on its way through a pipeline. Views point into its batch's arena or static storage.
 struct Record {
-  std::string_view device;                   ///< the key; empty if the payload has none
-  Time time{};                               ///< event time
-  Time arrival{};                            ///< when the source received it
+  std::string_view device;  ///< the key; empty if the payload has none
+  Time time{};              ///< event time
+  Time arrival{};           ///< when the source received it
   std::string_view kind = kind::telemetry;
   FieldList fields;
-  FieldList meta;                            ///< topic and whatever else its source knows
-  std::uint32_t source = 0;                  ///< which replayable source it came from; 0 is none
-  std::uint64_t sequence = 0;                ///< that source's number of it, increasing; the same again after a replay
+  FieldList meta;              ///< topic and whatever else its source knows
+  std::uint32_t source = 0;    ///< which replayable source it came from; 0 is none
+  std::uint64_t sequence = 0;  ///< that source's number of it, increasing; the same again after a replay
 };
 
 /// Records that travel together. Moved by value, never shared while somebody may write; where one stage feeds several they

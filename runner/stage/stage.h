@@ -13,7 +13,8 @@ namespace millrace {
 // - The constructor does no I/O and keeps what it is given: `millrace check` constructs every stage.
 // - connect() opens what the stage needs. The runner calls it before anything else, and again, after a full-jitter back-off,
 //   whenever a call has returned ErrorKind::unavailable. ErrorKind::invalid refuses the start (or rolls a reload back).
-// - All calls come from one thread at a time. A stage whose plugin asks for Threading::own may wait for the outside in connect(),
+// - All calls come from one thread at a time. A stage whose plugin asks for Threading::own may wait for the outside in
+// connect(),
 //   poll() and write(), heeding Context::stop_token(); any other must never wait.
 // - next_tick() says when the stage next wants to run without input; a Waker makes it run at once.
 
@@ -34,7 +35,8 @@ class Source {
 
   virtual std::optional<Time> next_tick() const { return std::nullopt; }
 
-  /// No more poll() will come; Acks may still be settled. Stop receiving. What is not settled is offered again at the next start.
+  /// No more poll() will come; Acks may still be settled. Stop receiving. What is not settled is offered again at the next
+  /// start.
   virtual void stop() {}
 };
 
@@ -43,8 +45,8 @@ class Transform {
   virtual ~Transform() = default;
   virtual Result<void> connect() { return {}; }
 
-  /// The batch is the stage's own. The output inherits the input's Ack unless the stage took it (Context::take_ack); an Ack that
-  /// the stage itself puts on the output is settled besides. An empty output settles the input.
+  /// The batch is the stage's own. The output inherits the input's Ack unless the stage took it (Context::take_ack); an Ack
+  /// that the stage itself puts on the output is settled besides. An empty output settles the input.
   virtual Result<Batch> process(Batch batch) = 0;
 
   virtual std::optional<Time> next_tick() const { return std::nullopt; }

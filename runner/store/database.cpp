@@ -169,13 +169,11 @@ Result<DatabasePtr> open_once(const fs::path& path, const OpenHistory& how) {
     migrate(*database);
     std::string finding = "ok";
     switch (check(*database, how.check_budget, finding)) {
-      case Checked::damaged:
-        throw Damaged{finding};
+      case Checked::damaged: throw Damaged{finding};
       case Checked::in_part:
         if (how.log) how.log(LogLevel::info, fmt::format("history {}: large, checked in part", path.string()));
         break;
-      case Checked::whole:
-        break;
+      case Checked::whole: break;
     }
     see_schema(*database);
     note_start(*database);
@@ -201,13 +199,10 @@ Failure classify(const SQLite::Exception& error) {
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
-    case SQLITE_PROTOCOL:
-      return Failure::passing;
+    case SQLITE_PROTOCOL: return Failure::passing;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return Failure::damaged;
-    default:
-      return Failure::refused;
+    case SQLITE_NOTADB: return Failure::damaged;
+    default: return Failure::refused;
   }
 }
 

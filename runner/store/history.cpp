@@ -12,12 +12,9 @@ std::string incident_id(std::string_view dedup_key, std::uint64_t opening) { ret
 
 std::string_view name_of(DeliveryStatus status) {
   switch (status) {
-    case DeliveryStatus::pending:
-      return "pending";
-    case DeliveryStatus::delivered:
-      return "delivered";
-    case DeliveryStatus::dead:
-      return "dead";
+    case DeliveryStatus::pending: return "pending";
+    case DeliveryStatus::delivered: return "delivered";
+    case DeliveryStatus::dead: return "dead";
   }
   return "pending";
 }

@@ -10,8 +10,8 @@
 namespace millrace::supervise {
 
 /// How long to wait before the next try: full jitter, a random part of a limit that doubles with each failure (AWS Architecture
-/// Blog, "Exponential Backoff And Jitter"). A success counts only when it has lasted, so that whoever connects and fails at once
-/// is not retried at the shortest pause for ever.
+/// Blog, "Exponential Backoff And Jitter"). A success counts only when it has lasted, so that whoever connects and fails at
+/// once is not retried at the shortest pause for ever.
 class Backoff {
  public:
   explicit Backoff(std::uint64_t seed) : random_(seed) {}

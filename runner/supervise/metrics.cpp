@@ -67,7 +67,8 @@ void add_stage(Page& page, const StageView& view) {
 void add_history(Page& page, const store::Store::Figures& f) {
   page.counter("millrace_history_commits_total", "Commits written.", {}, f.commits.value());
   page.counter("millrace_history_rows_total", "Rows written.", {}, f.rows.value());
-  page.counter("millrace_history_transactions_total", "Transactions that the commits were grouped into.", {}, f.transactions.value());
+  page.counter("millrace_history_transactions_total", "Transactions that the commits were grouped into.", {},
+               f.transactions.value());
   page.counter("millrace_history_refused_total", "Commits answered with an error.", {}, f.refused.value());
   page.gauge("millrace_history_paused", "1 while the disk does not take commits.", {}, f.paused.value());
   page.gauge("millrace_history_queued", "Commits that wait.", {}, f.queued.value());
@@ -83,8 +84,10 @@ void add_listener(Page& page, const http::Listener& listener) {
   page.gauge("millrace_http_connections", "Open connections.", labels, c.connections.value());
   page.counter("millrace_http_accepted_total", "Connections accepted.", labels, c.accepted.value());
   page.counter("millrace_http_requests_total", "Requests served.", labels, c.requests.value());
-  page.counter("millrace_http_refused_full_total", "Connections refused because there were too many.", labels, c.refused_full.value());
-  page.counter("millrace_http_refused_malformed_total", "Requests that were not proper HTTP.", labels, c.refused_malformed.value());
+  page.counter("millrace_http_refused_full_total", "Connections refused because there were too many.", labels,
+               c.refused_full.value());
+  page.counter("millrace_http_refused_malformed_total", "Requests that were not proper HTTP.", labels,
+               c.refused_malformed.value());
   page.counter("millrace_http_timed_out_total", "Connections cut off because they were too slow.", labels, c.timed_out.value());
 }
 

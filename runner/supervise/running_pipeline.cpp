@@ -175,8 +175,10 @@ std::optional<std::string> RunningPipeline::failure() const {
 
 namespace {
 
-/// For each thread, what lives on it and how that is wired: threads for which it is the same in two versions need not stand still.
-std::map<std::string, std::string> layout(const graph::Pipeline& pipeline, const std::function<std::string(const graph::Stage&)>& worker) {
+/// For each thread, what lives on it and how that is wired: threads for which it is the same in two versions need not stand
+/// still.
+std::map<std::string, std::string> layout(const graph::Pipeline& pipeline,
+                                          const std::function<std::string(const graph::Stage&)>& worker) {
   std::map<std::string, std::string> threads;
   for (std::size_t i = 0; i < pipeline.stages.size(); ++i) {
     const graph::Stage& stage = pipeline.stages[i];
@@ -249,8 +251,13 @@ std::vector<StageView> RunningPipeline::views() const {
   std::lock_guard lock(mutex_);
   std::vector<StageView> views;
   for (const Slot& slot : slots_) {
-    StageView view{definition_.name, slot.definition.id, slot.definition.plugin->name, slot.runner->condition(),
-                   slot.runner->host().shared_figures(), 0, 0};
+    StageView view{definition_.name,
+                   slot.definition.id,
+                   slot.definition.plugin->name,
+                   slot.runner->condition(),
+                   slot.runner->host().shared_figures(),
+                   0,
+                   0};
     for (const auto& [key, made] : links_) {
       if (key.second != slot.definition.id) continue;
       view.queued_records += made.link->counters().depth_records.value();

@@ -45,7 +45,7 @@ class RunningPipeline {
   void give_up();
 
   bool done() const;
-  bool settled() const;  ///< every stage has tried to connect at least once
+  bool settled() const;                        ///< every stage has tried to connect at least once
   std::optional<std::string> failure() const;  ///< why a stage refused, with its name
 
   /// Whether a reload from `now` to `next` would change anything that runs.

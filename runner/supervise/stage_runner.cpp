@@ -161,13 +161,15 @@ bool StageRunner::step_source(Source& source, Time now) {
 
 bool StageRunner::step_transform(Transform& transform, Time now) {
   if (outputs_full()) return false;
-  std::optional<link::Envelope> envelope = receive();
+  bool patient = retry_at_ && now < *retry_at_;  // overloaded: time goes on for it, input waits
+  std::optional<link::Envelope> envelope = patient ? std::nullopt : receive();
   bool input = envelope.has_value();
   if (envelope && !envelope->batch) {
     if (all_inputs_ended()) finish(envelope->end);
     return true;
   }
   if (envelope) {
+    retry_at_.reset();
     host_->figures().batches_in.add();
     host_->figures().records_in.add(envelope->batch->size());
     host_->in_hand = std::move(envelope->ack);
@@ -277,7 +279,9 @@ std::optional<link::Envelope> StageRunner::receive() {
   return std::nullopt;
 }
 
-bool StageRunner::all_inputs_ended() const { return std::all_of(ended_.begin(), ended_.end(), [](bool e) { return e; }); }
+bool StageRunner::all_inputs_ended() const {
+  return std::all_of(ended_.begin(), ended_.end(), [](bool e) { return e; });
+}
 
 bool StageRunner::outputs_full() const {
   return std::any_of(outputs_.begin(), outputs_.end(), [](const Output& o) { return o.link->full(); });
@@ -302,7 +306,8 @@ void StageRunner::distribute(Batch batch, Ack ack) {
     for (Output& output : outputs_) take_all.push_back(output.link);
   } else {
     for (Output& output : outputs_) {
-      auto wanted = std::count_if(whole->records.begin(), whole->records.end(), [&](const Record& r) { return takes(output, r); });
+      auto wanted =
+          std::count_if(whole->records.begin(), whole->records.end(), [&](const Record& r) { return takes(output, r); });
       if (wanted == std::ssize(whole->records)) {
         take_all.push_back(output.link);
       } else if (wanted > 0) {
@@ -392,8 +397,8 @@ void StageRunner::failed(const Error& error, Time now) {
       [[fallthrough]];
     case ErrorKind::overloaded:
       retry_at_ = backoff_.failed(now);
-      host_->log(LogLevel::warning, fmt::format("{}; again in {:.1f} s", error.what,
-                                                std::chrono::duration<double>(*retry_at_ - now).count()));
+      host_->log(LogLevel::warning,
+                 fmt::format("{}; again in {:.1f} s", error.what, std::chrono::duration<double>(*retry_at_ - now).count()));
       return;
     case ErrorKind::rejected:
     case ErrorKind::finished: host_->log(LogLevel::error, error.what); return;
@@ -419,10 +424,12 @@ std::optional<Time> StageRunner::deadline() const {
     case Condition::running:
     case Condition::ending: break;
   }
-  if (retry_at_ && (held_ || is_source())) return retry_at_;
+  bool transform = std::holds_alternative<std::unique_ptr<Transform>>(stage_);
+  if (retry_at_ && !transform) return retry_at_;
   if (outputs_full() && condition_ == Condition::running) return std::nullopt;
   if (tick_wanted_) return Time{};
-  return next_tick();
+  std::optional<Time> next = next_tick();
+  return retry_at_ ? std::min(*retry_at_, next.value_or(*retry_at_)) : next;
 }
 
 }  // namespace millrace::supervise

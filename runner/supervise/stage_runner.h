@@ -22,9 +22,9 @@ namespace millrace::supervise {
 enum class Condition {
   connecting,  ///< not yet, or no longer, connected; tries again by itself
   running,
-  ending,      ///< its input is over; ticks until it is idle
+  ending,  ///< its input is over; ticks until it is idle
   done,
-  failed,      ///< refused to start, or cannot go on
+  failed,  ///< refused to start, or cannot go on
 };
 
 /// Runs one stage between its links: connects it, hands it batches and ticks, carries out what its errors ask for, settles what

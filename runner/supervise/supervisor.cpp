@@ -201,10 +201,12 @@ void Supervisor::drain_all() {
     if (entry.running && !entry.ended) entry.running->drain(End::shutdown);
   Time give_up = clock_.now() + options_.drain;
   auto draining = [&] {
-    return std::any_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.running && !e.second.running->done(); });
+    return std::any_of(entries_.begin(), entries_.end(),
+                       [](const auto& e) { return e.second.running && !e.second.running->done(); });
   };
   while (draining() && clock_.now() < give_up) wait(give_up - clock_.now());
-  if (draining()) log(LogLevel::warning, "not everything could be delivered in time; what is unsettled comes again at the next start");
+  if (draining())
+    log(LogLevel::warning, "not everything could be delivered in time; what is unsettled comes again at the next start");
   for (auto& [file, entry] : entries_) {
     entry.ended = true;
     stop(entry);
@@ -216,7 +218,8 @@ void Supervisor::check_progress() {
     if (!entry.running || entry.ended) continue;
     std::optional<std::string> failure = entry.running->failure();
     if (failure && entry.previous) {
-      log(LogLevel::error, fmt::format("{}: {}; going back to the version that ran", entry.running->definition().name, *failure));
+      log(LogLevel::error,
+          fmt::format("{}: {}; going back to the version that ran", entry.running->definition().name, *failure));
       entry.running->reload(*std::exchange(entry.previous, std::nullopt));
       continue;
     }
@@ -277,12 +280,12 @@ Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& 
   add(routes.add("/healthz", http::serve_health()));
   add(routes.add("/readyz", http::serve_readiness([this] { return readiness_of(views()); })));
   add(routes.add("/metrics", http::serve_metrics([this] {
-    std::vector<StageView> stages = views();
-    std::lock_guard lock(mutex_);
-    std::vector<const http::Listener*> listeners;
-    for (const auto& [address, listening] : listeners_) listeners.push_back(listening->listener.get());
-    return metrics_text(stages, &store_.figures(), listeners);
-  })));
+                   std::vector<StageView> stages = views();
+                   std::lock_guard lock(mutex_);
+                   std::vector<const http::Listener*> listeners;
+                   for (const auto& [address, listening] : listeners_) listeners.push_back(listening->listener.get());
+                   return metrics_text(stages, &store_.figures(), listeners);
+                 })));
   if (!options_.page.empty()) add(routes.add_prefix("/", http::serve_files(options_.page)));
   Result<std::uint16_t> port = made->listener->start();
   if (!port) return port.error();

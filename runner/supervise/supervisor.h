@@ -19,8 +19,8 @@
 
 namespace millrace::supervise {
 
-/// Runs pipelines side by side, reloads them when their files change, ends them on signals. Pipelines that name the same address
-/// share its listener; a broken pipeline never stops the others.
+/// Runs pipelines side by side, reloads them when their files change, ends them on signals. Pipelines that name the same
+/// address share its listener; a broken pipeline never stops the others.
 class Supervisor {
  public:
   struct Options {

@@ -39,10 +39,11 @@ class Capture final : public Sink {
 }  // namespace
 
 VirtualRun::VirtualRun(const graph::Pipeline& pipeline, Time start, Observer observer,
-                       std::function<void(LogLevel, std::string_view)> log)
+                       std::function<void(LogLevel, std::string_view)> log, Trace* trace)
     : pipeline_(pipeline), clock_(start), observer_(std::move(observer)), services_(std::make_shared<Services>()) {
   services_->clock = &clock_;
   services_->log = std::move(log);
+  if (trace) services_->rooms[std::type_index(typeid(Trace))] = trace;
 }
 
 VirtualRun::~VirtualRun() {
@@ -70,7 +71,8 @@ void VirtualRun::make() {
     std::vector<std::string> notified;
     for (std::size_t reader : pipeline_.readers_of(i))
       if (pipeline_.stages[reader].plugin->tells_people) notified.push_back(pipeline_.stages[reader].id);
-    auto host = std::make_shared<StageHost>(pipeline_.name, stage.id, std::move(notified), services_, std::make_shared<StageFigures>());
+    auto host =
+        std::make_shared<StageHost>(pipeline_.name, stage.id, std::move(notified), services_, std::make_shared<StageFigures>());
     AnyStage made;
     if (stage.plugin->role == Role::source) {
       auto feed = std::make_unique<Feed>(host->waker());
@@ -114,7 +116,7 @@ void VirtualRun::advance(Time to) {
     for (const auto& runner : runners_)
       if (auto deadline = runner->deadline(); deadline && *deadline > clock_.now()) next = std::min(next, *deadline);
     clock_.set(next);
-    settle();
+    if (next < to) settle();
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "runner/graph/pipeline.h"
 #include "runner/link/link.h"
+#include "runner/stage/trace.h"
 #include "runner/store/store.h"
 #include "runner/supervise/stage_runner.h"
 
@@ -21,7 +22,9 @@ class VirtualRun {
   /// Sees every batch that a stage emits, and the virtual time.
   using Observer = std::function<void(const std::string& stage, const Batch&, Time now)>;
 
-  VirtualRun(const graph::Pipeline& pipeline, Time start, Observer observer, std::function<void(LogLevel, std::string_view)> log);
+  /// `trace`, if not null, sees what happens inside the stages.
+  VirtualRun(const graph::Pipeline& pipeline, Time start, Observer observer,
+             std::function<void(LogLevel, std::string_view)> log, Trace* trace = nullptr);
   ~VirtualRun();
 
   /// Connects the stages; an error names the stage that refused.
@@ -29,8 +32,12 @@ class VirtualRun {
 
   Time now() const { return clock_.now(); }
 
-  /// Moves the clock forward, through every moment at which a stage wants to run. A time that has passed changes nothing.
+  /// Moves the clock forward, through every moment before `to` at which a stage wants to run. What is due at `to` itself waits
+  /// for the input of that moment, or for tick(). A time that has passed changes nothing.
   void advance(Time to);
+
+  /// Lets everything that is due at the present happen.
+  void tick() { settle(); }
 
   /// Puts records into the pipeline at the present, as if `source` had received them ("" for the first source).
   Result<void> feed(Batch batch, const std::string& source = "");

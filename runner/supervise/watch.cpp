@@ -45,7 +45,8 @@ void FileWatch::watch(const std::vector<std::filesystem::path>& files, const std
   }
   for (const auto& folder : wanted) {
     if (watched_.contains(folder)) continue;
-    int id = inotify_add_watch(descriptor_, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE);
+    int id =
+        inotify_add_watch(descriptor_, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE);
     if (id < 0) continue;
     watched_[folder] = id;
     folder_of_[id] = folder;

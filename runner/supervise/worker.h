@@ -11,8 +11,8 @@
 
 namespace millrace::supervise {
 
-/// One thread with the stages that live on it, in the order in which records flow. Each turn hands a batch down the whole chain,
-/// depth first. Stages join and leave only while the thread stands still.
+/// One thread with the stages that live on it, in the order in which records flow. Each turn hands a batch down the whole
+/// chain, depth first. Stages join and leave only while the thread stands still.
 class Worker {
  public:
   Worker(std::string name, const Clock& clock, std::function<void()> on_change);

@@ -8,9 +8,9 @@
 #include "runner/lua/script.h"
 #include "runner/stage/json.h"
 
-// Promises of the sandbox, held against any script: it ends, each record is returned, dropped or rejected as it came in, and what
-// is left in the batch is whole. An input is a script after the line "lua:", else each byte picks a statement, so that chance
-// writes programs that compile.
+// Promises of the sandbox, held against any script: it ends, each record is returned, dropped or rejected as it came in, and
+// what is left in the batch is whole. An input is a script after the line "lua:", else each byte picks a statement, so that
+// chance writes programs that compile.
 
 namespace {
 
@@ -19,14 +19,62 @@ using namespace millrace;
 constexpr std::string_view kRecords =
     R"([{"n":1,"r":1.5,"s":"text","z":null,"o":{"x":1,"p":{"y":[1,{"k":2}]}},"l":[1,[2,3],{"v":4}],"e":[],"f":{}},{"l":[],"o":{}},{}])";
 
-constexpr std::array<std::string_view, 56> kStatements{
-    "a = record", "a = a.o", "a = a.p", "a = a.l", "a = a[1]", "a = a[2]", "a = a[3]", "a = a[#a]", "a, b = b, a", "b = a", "c = b", "c = record.o",
-    "record.o = a", "record.l = a", "record.n = b", "record.new = c", "record.s = nil", "record.o = nil", "a.x = 1", "a.x = b", "a.x = nil", "a.y = 'text'",
-    "a[1] = 5", "a[#a + 1] = b", "a[#a] = nil", "a[#a + 1] = {k = {1, 2}}", "table.insert(a, 1, 0)", "table.remove(a, 1)", "table.sort(a)",
-    "for k, v in pairs(a) do a[k] = nil end", "for k, v in pairs(a) do a.k2 = v end", "for i, v in ipairs(a) do b = v end", "a = Record(a)", "b = Record(record)",
-    "b = Record{o = c}", "a = list{}", "a = {}", "a = null", "a.self = a", "b = tostring(a)", "b = kept", "kept = a", "meta.device = 'd'", "meta.time = 5",
-    "meta.kind = b", "b = meta.topic", "out[#out + 1] = record", "out[#out + 1] = a", "out[#out + 1] = b", "b = ('x'):rep(70)", "b = ('aXbX'):gsub('%u', 'y')",
-    "b = table.concat(a, ',')", "coroutine.wrap(function() a.x = {1} end)()", "error(a)", "do return a end", "do return out end"};
+constexpr std::array<std::string_view, 56> kStatements{"a = record",
+                                                       "a = a.o",
+                                                       "a = a.p",
+                                                       "a = a.l",
+                                                       "a = a[1]",
+                                                       "a = a[2]",
+                                                       "a = a[3]",
+                                                       "a = a[#a]",
+                                                       "a, b = b, a",
+                                                       "b = a",
+                                                       "c = b",
+                                                       "c = record.o",
+                                                       "record.o = a",
+                                                       "record.l = a",
+                                                       "record.n = b",
+                                                       "record.new = c",
+                                                       "record.s = nil",
+                                                       "record.o = nil",
+                                                       "a.x = 1",
+                                                       "a.x = b",
+                                                       "a.x = nil",
+                                                       "a.y = 'text'",
+                                                       "a[1] = 5",
+                                                       "a[#a + 1] = b",
+                                                       "a[#a] = nil",
+                                                       "a[#a + 1] = {k = {1, 2}}",
+                                                       "table.insert(a, 1, 0)",
+                                                       "table.remove(a, 1)",
+                                                       "table.sort(a)",
+                                                       "for k, v in pairs(a) do a[k] = nil end",
+                                                       "for k, v in pairs(a) do a.k2 = v end",
+                                                       "for i, v in ipairs(a) do b = v end",
+                                                       "a = Record(a)",
+                                                       "b = Record(record)",
+                                                       "b = Record{o = c}",
+                                                       "a = list{}",
+                                                       "a = {}",
+                                                       "a = null",
+                                                       "a.self = a",
+                                                       "b = tostring(a)",
+                                                       "b = kept",
+                                                       "kept = a",
+                                                       "meta.device = 'd'",
+                                                       "meta.time = 5",
+                                                       "meta.kind = b",
+                                                       "b = meta.topic",
+                                                       "out[#out + 1] = record",
+                                                       "out[#out + 1] = a",
+                                                       "out[#out + 1] = b",
+                                                       "b = ('x'):rep(70)",
+                                                       "b = ('aXbX'):gsub('%u', 'y')",
+                                                       "b = table.concat(a, ',')",
+                                                       "coroutine.wrap(function() a.x = {1} end)()",
+                                                       "error(a)",
+                                                       "do return a end",
+                                                       "do return out end"};
 
 [[noreturn]] void broken(std::string_view promise, std::string_view script) {
   std::cerr << "broken: " << promise << "\nscript: " << script << "\n";
@@ -41,7 +89,8 @@ std::string script_of(std::string_view input) {
     const auto number = static_cast<unsigned char>(byte);
     const std::string statement(kStatements[number % kStatements.size()]);
     // Most fail on what they find; protected, they leave the others their chance.
-    script += number < 200 && !statement.starts_with("do return") ? "pcall(function() " + statement + " end)\n" : statement + "\n";
+    script +=
+        number < 200 && !statement.starts_with("do return") ? "pcall(function() " + statement + " end)\n" : statement + "\n";
   }
   return script + "return record\nend\n";
 }

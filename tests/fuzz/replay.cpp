@@ -26,12 +26,8 @@ std::string mutated(std::string text, const std::vector<std::string>& corpus, st
       case 0:
         if (at < text.size()) text[at] = static_cast<char>(random());
         break;
-      case 1:
-        text.erase(at, below(8));
-        break;
-      case 2:
-        text.insert(at, text.substr(at, below(16)));
-        break;
+      case 1: text.erase(at, below(8)); break;
+      case 2: text.insert(at, text.substr(at, below(16))); break;
       default: {
         const std::string& other = corpus[below(corpus.size())];
         text.insert(at, other.substr(below(other.size() + 1), below(32)));

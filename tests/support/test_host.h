@@ -14,11 +14,13 @@
 
 namespace millrace::test {
 
-/// The runner's part for one stage under test: a clock that the test moves, records of everything the stage says. Logs and wakes
-/// may come from any thread; the rest belongs to the test's.
+/// The runner's part for one stage under test: a clock that the test moves, records of everything the stage says. Logs and
+/// wakes may come from any thread; the rest belongs to the test's.
 class TestHost final : public Host, public std::enable_shared_from_this<TestHost> {
  public:
-  static std::shared_ptr<TestHost> make(std::string stage = "stage") { return std::shared_ptr<TestHost>(new TestHost(std::move(stage))); }
+  static std::shared_ptr<TestHost> make(std::string stage = "stage") {
+    return std::shared_ptr<TestHost>(new TestHost(std::move(stage)));
+  }
 
   Context context() { return Context(shared_from_this()); }
 

@@ -66,7 +66,8 @@ Read read(std::string_view text) {
 }  // namespace
 
 TEST_CASE("options land in their members, and defaults are the initialisers") {
-  auto [s, problems] = read("name: a\nevery: 1m30s\ntopics: one\nat: {x: 1, y: 2.5}\nplaces: {home: 3}\npolicy: adjust\nid: mine\n");
+  auto [s, problems] =
+      read("name: a\nevery: 1m30s\ntopics: one\nat: {x: 1, y: 2.5}\nplaces: {home: 3}\npolicy: adjust\nid: mine\n");
   CHECK(problems.empty());
   CHECK(s.name == "a");
   CHECK(s.qos == 1);

@@ -30,8 +30,8 @@ TEST_CASE("nodes know their place") {
 }
 
 TEST_CASE("every duplicate key is named, with the first one's line") {
-  CHECK(problems_of("a: 1\nb: 2\na: 3\nb: 4\n") ==
-        std::vector<std::string>{"p.yaml:3:1: duplicate key 'a', first at line 1", "p.yaml:4:1: duplicate key 'b', first at line 2"});
+  CHECK(problems_of("a: 1\nb: 2\na: 3\nb: 4\n") == std::vector<std::string>{"p.yaml:3:1: duplicate key 'a', first at line 1",
+                                                                            "p.yaml:4:1: duplicate key 'b', first at line 2"});
 }
 
 TEST_CASE("broken YAML names the place") {
@@ -102,7 +102,8 @@ TEST_CASE("a variable that is not set, or not a variable, is a problem at its pl
   Problems problems("p.yaml");
   auto root = parse_yaml("a: 1\nb: ${NOPE}\nc: ${not ok}\nd: ${open\n", problems);
   REQUIRE(root);
-  substitute(*root, [](std::string_view) { return std::nullopt; }, problems);
+  substitute(
+      *root, [](std::string_view) { return std::nullopt; }, problems);
   REQUIRE(problems.size() == 3);
   CHECK(problems.list()[0].text() == "p.yaml:2:4: the variable NOPE is not set; '${NOPE:-...}' gives a default");
 }

@@ -37,7 +37,8 @@ struct Drain final : Sink {
 };
 
 Loader loader() {
-  return Loader({config::define_plugin<Tap>("tap", ""), config::define_plugin<Rule>("rule", ""), config::define_plugin<Drain>("drain", "")},
+  return Loader({config::define_plugin<Tap>("tap", ""), config::define_plugin<Rule>("rule", ""),
+                 config::define_plugin<Drain>("drain", "")},
                 [](std::string_view) { return std::nullopt; });
 }
 
@@ -94,7 +95,8 @@ TEST_CASE("mistakes in the wiring are named at their place") {
         std::vector<std::string>{"p.yaml:3:33: 'a' reads, by a circle, from itself"});
   CHECK(problems_of("stages:\n  - plugin: tap\n  - plugin: drain\n  - plugin: rule\n") ==
         std::vector<std::string>{"p.yaml:4:5: 'rule' reads from 'drain', which is a sink and emits nothing; say 'from'"});
-  CHECK(problems_of("stages:\n  - {id: x, plugin: tap}\n  - {id: y, plugin: tap, from: x}\n  - {plugin: drain, from: [y, x]}\n") ==
+  CHECK(problems_of(
+            "stages:\n  - {id: x, plugin: tap}\n  - {id: y, plugin: tap, from: x}\n  - {plugin: drain, from: [y, x]}\n") ==
         std::vector<std::string>{"p.yaml:3:32: 'y' is a source and reads from nobody"});
   CHECK(problems_of("stages:\n  - plugin: rule\n") ==
         std::vector<std::string>{"p.yaml:2:5: 'rule' has nothing to read from: there is no stage above it"});
@@ -119,7 +121,8 @@ TEST_CASE("a fingerprint sees options and files, not wiring, order or comments")
   test::TempFolder folder;
   folder.write("a.lua", "return 1");
   auto fingerprint = [&](std::string_view rule) {
-    auto loaded = load("stages:\n  - plugin: tap\n  - " + std::string(rule) + "\n  - plugin: drain\n", folder.path() / "p.yaml");
+    auto loaded =
+        load("stages:\n  - plugin: tap\n  - " + std::string(rule) + "\n  - plugin: drain\n", folder.path() / "p.yaml");
     REQUIRE(loaded.problems.empty());
     return loaded.pipeline->stages[1].fingerprint;
   };
@@ -134,7 +137,9 @@ TEST_CASE("a fingerprint sees options and files, not wiring, order or comments")
 TEST_CASE("two stages that read one file both notice its change") {
   test::TempFolder folder;
   folder.write("a.lua", "return 1");
-  std::string text = "stages:\n  - plugin: tap\n  - {id: a, plugin: rule, script: a.lua}\n  - {id: b, plugin: rule, script: a.lua}\n  - plugin: drain\n";
+  std::string text =
+      "stages:\n  - plugin: tap\n  - {id: a, plugin: rule, script: a.lua}\n  - {id: b, plugin: rule, script: a.lua}\n  - "
+      "plugin: drain\n";
   auto before = load(text, folder.path() / "p.yaml");
   folder.write("a.lua", "return 2");
   auto after = load(text, folder.path() / "p.yaml");

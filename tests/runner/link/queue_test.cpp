@@ -34,7 +34,8 @@ std::string contents(Queue& queue) {
     Envelope envelope = queue.pop();
     if (!envelope.batch) text += "end";
     if (envelope.batch)
-      for (const Record& r : envelope.batch->records) text += std::string(r.device) + std::to_string(r.fields[0].value.as_integer()) + " ";
+      for (const Record& r : envelope.batch->records)
+        text += std::string(r.device) + std::to_string(r.fields[0].value.as_integer()) + " ";
     envelope.ack.settle();
   }
   return text;
@@ -73,7 +74,8 @@ TEST_CASE_METHOD(Fixture, "drop_oldest drops whole batches from the front, count
   CHECK(contents(queue) == "a2 a3 a4 ");
 }
 
-TEST_CASE_METHOD(Fixture, "drop_newest drops what comes, counts it and settles it; a batch larger than the queue still passes") {
+TEST_CASE_METHOD(Fixture,
+                 "drop_newest drops what comes, counts it and settles it; a batch larger than the queue still passes") {
   Queue queue({.records = 3}, Overflow::drop_newest, counters);
   queue.push(batch_of({{"a", 1}, {"a", 2}, {"a", 3}, {"a", 4}}, fates.ack()));
   queue.push(batch_of({{"a", 5}}, fates.ack()));

@@ -21,9 +21,10 @@ std::string json(const Record& record) {
 TEST_CASE("a batch comes out of the wire as it went in") {
   JsonDecoder decoder;
   Batch batch;
-  REQUIRE(decoder.decode(R"([{"i":9007199254740993,"one":1.0,"z":-0.0,"big":1e300,"tiny":5e-324,"none":null,"l":[],"o":{},)"
-                         R"("deep":{"b":[1,{"a":"ü"}],"a":true}},{"b":1,"a":2}])",
-                         batch)
+  REQUIRE(decoder
+              .decode(R"([{"i":9007199254740993,"one":1.0,"z":-0.0,"big":1e300,"tiny":5e-324,"none":null,"l":[],"o":{},)"
+                      R"("deep":{"b":[1,{"a":"ü"}],"a":true}},{"b":1,"a":2}])",
+                      batch)
               .has_value());
   batch.records[0].device = "porch";
   batch.records[0].time = Time(Duration(1790000000123456));
@@ -62,8 +63,9 @@ TEST_CASE("messages come out of the wire as they went in") {
 }
 
 TEST_CASE("foreign bytes are refused, however deep") {
-  for (std::string frame : {std::string(), std::string("H"), std::string("X\x90"), std::string("B123"), std::string("S\x92\x01\x02"),
-                            std::string("H") + std::string(1'000'000, '\x91'), std::string("W\x93\xa1x\x01\x02")})
+  for (std::string frame :
+       {std::string(), std::string("H"), std::string("X\x90"), std::string("B123"), std::string("S\x92\x01\x02"),
+        std::string("H") + std::string(1'000'000, '\x91'), std::string("W\x93\xa1x\x01\x02")})
     CHECK(wire::decode(frame).has_error());
   CHECK(wire::decode_batch(std::string(1'000'000, '\x91')).has_error());
   CHECK(wire::decode_batch("\x91\x01").has_error());

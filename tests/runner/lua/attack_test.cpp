@@ -72,7 +72,9 @@ const std::vector<Attack> kEndless{
     {"table.remove at a huge length", "table.remove(setmetatable({}, {__len = function() return 1 << 52 end}), 1)", kSpent},
     {"table.concat of a huge range", "table.concat(setmetatable({}, {__index = type}), '', 1, 1 << 52)", kSpent},
     {"comparing long texts",
-     "local a, b = ('0123456789abcdef'):rep(60000) .. 'b', ('0123456789abcdef'):rep(60000) .. 'c' while true do local _ = a < b end", nullptr},
+     "local a, b = ('0123456789abcdef'):rep(60000) .. 'b', ('0123456789abcdef'):rep(60000) .. 'c' while true do local _ = a < "
+     "b end",
+     nullptr},
     {"building long texts", "local s = ('0123456789abcdef'):rep(60000) while true do local t = s .. 'b' end", kSpent},
     {"changing the case of a long text", "local s = ('0123456789abcdef'):rep(60000) while true do s:upper() end", kSpent},
     {"utf8 functions on a long text", "local s = ('0123456789abcdef'):rep(60000) while true do utf8.len(s) end", kSpent},

@@ -94,7 +94,8 @@ struct Fixture {
   std::pair<std::unique_ptr<StageRunner>, S*> make(const std::string& id) {
     auto stage = std::make_unique<S>();
     S* raw = stage.get();
-    hosts.push_back(std::make_shared<StageHost>("p", id, std::vector<std::string>{}, services, std::make_shared<StageFigures>()));
+    hosts.push_back(
+        std::make_shared<StageHost>("p", id, std::vector<std::string>{}, services, std::make_shared<StageFigures>()));
     return {std::make_unique<StageRunner>(id, AnyStage(std::unique_ptr<Base>(std::move(stage))), hosts.back(), 1), raw};
   }
   auto source() { return make<TestSource, Source>("in"); }
