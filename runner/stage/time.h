@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 
 namespace millrace {
 
@@ -29,10 +30,21 @@ class Clock {
   virtual Time now() const = 0;
 };
 
-/// The wall clock.
+/// The wall clock, made fit for deadlines: it never goes back. Forward steps are followed at once; after a step back it runs a
+/// twentieth slower until the wall clock has caught up, so that whoever waits for a moment does not wait through it twice. Any
+/// thread.
 class SystemClock final : public Clock {
  public:
-  Time now() const override { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
+  Time now() const override;
+
+  /// What now() returns for given readings of the wall clock and of a clock that never steps; for tests.
+  Time read(Time wall, Duration steady) const;
+
+ private:
+  mutable std::mutex mutex_;
+  mutable Duration ahead_{};  ///< the clock, less the steady one
+  mutable Duration last_{};   ///< the steady one at the last reading
+  mutable bool started_ = false;
 };
 
 /// A clock that its owner moves: `millrace test`, `millrace replay` and unit tests.
