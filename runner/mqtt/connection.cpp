@@ -13,20 +13,15 @@ namespace {
 /// CONNACK return codes of MQTT 3.1.1, table 3.1, and what a person can do about them.
 std::string refusal(int code, const Broker& broker) {
   switch (code) {
-    case 1:
-      return "it does not speak MQTT 3.1.1";
-    case 2:
-      return fmt::format("it does not accept the client_id '{}'", broker.client_id);
-    case 3:
-      return "the server is unavailable";
-    case 4:
-      return "bad user name or password";
+    case 1: return "it does not speak MQTT 3.1.1";
+    case 2: return fmt::format("it does not accept the client_id '{}'", broker.client_id);
+    case 3: return "the server is unavailable";
+    case 4: return "bad user name or password";
     case 5:
       // Mosquitto says "not authorised" for a wrong password, too.
       if (broker.username.empty()) return "not authorised: set username and password, or a certificate, that the broker knows";
       return "bad user name or password, or this user may not connect";
-    default:
-      return fmt::format("code {}", code);
+    default: return fmt::format("code {}", code);
   }
 }
 
@@ -105,7 +100,7 @@ struct Connection::Impl {
     options.set_automatic_reconnect(false);
     if (!broker.username.empty()) options.set_user_name(broker.username);
     if (!broker.password.empty()) options.set_password(broker.password.text);
-    if (broker.broker.starts_with("mqtts:") || broker.broker.starts_with("wss:")) options.set_ssl(tls_options());
+    if (secure()) options.set_ssl(tls_options());
     return options;
   }
 
@@ -116,19 +111,18 @@ struct Connection::Impl {
     if (!broker.tls.ca.path.empty()) tls.set_trust_store(broker.tls.ca.path.string());
     if (!broker.tls.cert.path.empty()) tls.set_key_store(broker.tls.cert.path.string());
     if (!broker.tls.key.path.empty()) tls.set_private_key(broker.tls.key.path.string());
-    tls.set_error_handler([this](const std::string& line) {
-      std::lock_guard lock(mutex);
-      if (tls_error.empty()) tls_error = line.substr(0, line.find('\n'));
-    });
+    // No set_error_handler(): Paho C++ 1.2 hands the library the address of a copy that ends with connect().
     return tls;
   }
 
   std::string why_not_connected(const ::mqtt::exception& e) {
     if (e.get_return_code() > 0) return "refused the connection: " + refusal(e.get_return_code(), broker);
-    std::lock_guard lock(mutex);
-    if (!tls_error.empty()) return "cannot be reached: TLS: " + tls_error;
-    return fmt::format("cannot be reached: {}", e.get_message().empty() ? "no connection" : e.get_message());
+    std::string why = e.get_message().empty() ? "no connection" : e.get_message();
+    if (secure()) why += "; is it there, is its certificate from an authority in tls.ca, and does it name this host?";
+    return "cannot be reached: " + why;
   }
+
+  bool secure() const { return broker.broker.starts_with("mqtts:") || broker.broker.starts_with("wss:"); }
 
   Result<void> under_way_at_most(std::size_t limit, const std::stop_token& stop) {
     std::unique_lock lock(mutex);
@@ -151,7 +145,6 @@ struct Connection::Impl {
   std::condition_variable_any changed;
   bool lost = false;
   std::size_t under_way = 0;
-  std::string tls_error;
 
   Action action;
   Delivery delivery;

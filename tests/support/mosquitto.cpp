@@ -72,17 +72,14 @@ void Mosquitto::start() {
 
 void Mosquitto::stop() {
   if (process_ == 0) return;
-  kill(process_, frozen_ ? SIGKILL : SIGTERM);
-  frozen_ = false;
+  // A SIGTERM that comes right after it has said "running" is forgotten.
+  kill(process_, SIGKILL);
   waitpid(process_, nullptr, 0);
   process_ = 0;
   reader_ = {};
 }
 
-void Mosquitto::freeze() {
-  kill(process_, SIGSTOP);
-  frozen_ = true;
-}
+void Mosquitto::freeze() { kill(process_, SIGSTOP); }
 
 bool Mosquitto::wait_for_log(const std::string& text, std::chrono::milliseconds deadline) {
   std::unique_lock lock(mutex_);

@@ -31,7 +31,7 @@ class Mosquitto {
   void stop();
   void start();
 
-  /// Makes the broker stand still, its connections open; the next stop() kills it.
+  /// Makes the broker stand still, its connections open, until it is stopped.
   void freeze();
 
   /// Waits until the broker has logged `text` since the last start; false if it has not by the deadline.
@@ -43,7 +43,6 @@ class Mosquitto {
   TempFolder folder_;
   std::uint16_t port_ = 0;
   pid_t process_ = 0;
-  bool frozen_ = false;
   std::mutex mutex_;
   std::condition_variable logged_;
   std::string log_;
