@@ -13,18 +13,21 @@ class Pace {
  public:
   static constexpr Duration period{1ms};
   static constexpr std::size_t many = 8;  ///< messages a period
+  static constexpr int patience = 20;     ///< quiet periods until it is calm: load comes in bursts
 
   /// After each poll: how many messages it took. True if calm has just set in.
   bool polled(Time now, std::size_t messages) {
     taken_ += messages;
     Duration passed = now - since_;
     if (passed < period && passed >= Duration::zero()) return false;
-    bool was_busy = busy_;
     // Periods in which nothing looked count, too: a burst after a rest is no load.
-    busy_ = passed > Duration::zero() &&
-            taken_ * static_cast<std::size_t>(period.count()) >= many * static_cast<std::size_t>(passed.count());
+    bool load = passed > Duration::zero() &&
+                taken_ * static_cast<std::size_t>(period.count()) >= many * static_cast<std::size_t>(passed.count());
     since_ = now;
     taken_ = 0;
+    bool was_busy = busy_;
+    quiet_ = load ? 0 : quiet_ + 1;
+    busy_ = load || (busy_ && quiet_ < patience);
     return was_busy && !busy_;
   }
 
@@ -36,6 +39,7 @@ class Pace {
  private:
   Time since_{};
   std::size_t taken_ = 0;
+  int quiet_ = 0;
   bool busy_ = false;
 };
 

@@ -27,7 +27,11 @@ TEST_CASE("under load it looks each millisecond, and says when calm sets in") {
   CHECK(pace.next() == Time{10s} + 2ms);
   CHECK_FALSE(pace.polled(Time{10s} + 2ms, 20));
   CHECK(pace.busy());
-  CHECK(pace.polled(Time{10s} + 3ms, 2));
+  for (int ms = 3; ms < 22; ++ms) {
+    CHECK_FALSE(pace.polled(Time{10s} + ms * 1ms, 2));
+    CHECK(pace.busy());
+  }
+  CHECK(pace.polled(Time{10s} + 22ms, 2));
   CHECK_FALSE(pace.busy());
 }
 
@@ -36,8 +40,9 @@ TEST_CASE("a clock that jumps back does not keep it busy for ever") {
   pace.polled(Time{10s}, 1);
   pace.polled(Time{10s} + 1ms, 100);
   CHECK(pace.busy());
-  CHECK(pace.polled(Time{5s}, 0));
-  CHECK_FALSE(pace.busy());
+  int polls = 0;
+  while (pace.busy() && polls < 100) pace.polled(Time{5s} + ++polls * 1ms, 0);
+  CHECK(polls == Pace::patience);
 }
 
 }  // namespace
