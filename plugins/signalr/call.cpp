@@ -11,21 +11,25 @@ Call::Call(Call&& other) noexcept
       answered_(std::exchange(other.answered_, true)) {}
 
 Call::~Call() {
-  if (!answered_) result_text({});
+  if (auto connection = to_answer()) connection->complete(*id_, nullptr);
+}
+
+/// Who is to be answered now, if anybody still is.
+std::shared_ptr<Connection> Call::to_answer() {
+  if (std::exchange(answered_, true) || !id_) return nullptr;
+  return caller();
 }
 
 void Call::result(const nlohmann::json& value) {
-  result_text(value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (auto connection = to_answer()) connection->complete(*id_, &value);
 }
 
-void Call::result_text(std::string_view json) {
-  if (std::exchange(answered_, true) || !id_) return;
-  if (auto connection = caller()) connection->complete(*id_, json);
+void Call::result_list(std::span<const Encoded> items) {
+  if (auto connection = to_answer()) connection->complete(*id_, items);
 }
 
 void Call::fail(std::string_view error) {
-  if (std::exchange(answered_, true) || !id_) return;
-  if (auto connection = caller()) connection->complete_with_error(*id_, error);
+  if (auto connection = to_answer()) connection->complete_with_error(*id_, error);
 }
 
 }  // namespace millrace::signalr

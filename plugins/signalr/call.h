@@ -4,8 +4,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "plugins/signalr/encoded.h"
 
 namespace millrace::signalr {
 
@@ -24,8 +27,8 @@ class Call {
 
   void result(const nlohmann::json& value);
 
-  /// A result that is JSON text already.
-  void result_text(std::string_view json);
+  /// A result that is a list of values encoded already.
+  void result_list(std::span<const Encoded> items);
 
   /// For the client's eyes.
   void fail(std::string_view error);
@@ -36,6 +39,8 @@ class Call {
   nlohmann::json arguments;  ///< a list
 
  private:
+  std::shared_ptr<Connection> to_answer();
+
   std::weak_ptr<Connection> caller_;
   std::optional<std::string> id_;
   bool answered_ = false;

@@ -73,12 +73,16 @@ void Connection::send_message(Append append) {
   send(framed(*protocol_, message));
 }
 
-void Connection::invoke_client(std::string_view target, std::string_view arguments_json) {
-  if (active_) send_message([&](std::string& out) { protocol_->append_invocation(out, target, arguments_json); });
+void Connection::invoke_client(std::string_view target, const nlohmann::json& arguments) {
+  if (active_) send_message([&](std::string& out) { protocol_->append_invocation(out, target, arguments); });
 }
 
-void Connection::complete(std::string_view invocation, std::string_view result_json) {
-  send_message([&](std::string& out) { protocol_->append_completion(out, invocation, result_json); });
+void Connection::complete(std::string_view invocation, const nlohmann::json* result) {
+  send_message([&](std::string& out) { protocol_->append_completion(out, invocation, result); });
+}
+
+void Connection::complete(std::string_view invocation, std::span<const Encoded> items) {
+  send_message([&](std::string& out) { protocol_->append_completion(out, invocation, items); });
 }
 
 void Connection::complete_with_error(std::string_view invocation, std::string_view error) {
@@ -128,13 +132,11 @@ void Connection::consume() {
   std::string bytes = std::exchange(in_, {});
   std::string_view rest = bytes;
   while (!rest.empty() && !closing_) {
-    std::size_t size = (protocol_ ? protocol_ : &json_protocol())->message_size(rest);
-    if ((size == 0 ? rest.size() : size - 1) > limit) {
-      return received_too_much();
-    }
-    if (size == 0) break;
-    std::string_view message = rest.substr(0, size);
-    rest.remove_prefix(size);
+    Cut cut = (protocol_ ? protocol_ : &json_protocol())->cut(rest);
+    if (cut.payload > limit) return received_too_much();
+    if (cut.size == 0) break;
+    std::string_view message = rest.substr(0, cut.size);
+    rest.remove_prefix(cut.size);
     if (!(protocol_ ? handle(message) : handle_first(message))) return;
   }
   in_ = rest;

@@ -48,10 +48,12 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   /// Writes what is queued, then what is owed.
   void flush();
 
-  /// Calls a method of this client; `arguments_json` is a list. It does not answer.
-  void invoke_client(std::string_view target, std::string_view arguments_json);
+  /// Calls a method of this client; `arguments` is a list. It does not answer.
+  void invoke_client(std::string_view target, const nlohmann::json& arguments);
 
-  void complete(std::string_view invocation, std::string_view result_json);
+  /// Answers an invocation; `result` is null for a method that has none.
+  void complete(std::string_view invocation, const nlohmann::json* result);
+  void complete(std::string_view invocation, std::span<const Encoded> items);
   void complete_with_error(std::string_view invocation, std::string_view error);
 
   /// Ends the connection with a Close message, then the transport's own closing.

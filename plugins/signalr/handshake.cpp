@@ -36,10 +36,13 @@ Handshake read_handshake(std::string_view text) {
 
   auto name = protocol->get<std::string>();
   auto number = version->get<std::int64_t>();
-  if (name != json_protocol().name()) return refuse(fmt::format("The protocol '{}' is not supported.", name));
+  const Protocol* found = nullptr;
+  for (const Protocol* one : {&json_protocol(), &messagepack_protocol()})
+    if (name == one->name()) found = one;
+  if (!found) return refuse(fmt::format("The protocol '{}' is not supported.", name));
   if (number < 1 || number > 2)
     return refuse(fmt::format("The server does not support version {} of the '{}' protocol.", version->dump(), name));
-  return {.protocol = &json_protocol(), .version = static_cast<int>(number)};
+  return {.protocol = found, .version = static_cast<int>(number)};
 }
 
 Handshake cancelled_handshake() { return refuse("Handshake was canceled."); }

@@ -56,14 +56,14 @@ class Hub::Frames {
   void make(const Protocol& protocol, std::vector<SharedFrame>& frames) {
     for (std::size_t begin = 0; begin < shown_.size();) {
       const std::string& target = target_of(shown_[begin]);
-      std::vector<std::string_view> records;
+      std::vector<Encoded> records;
       auto frame = std::make_shared<Frame>();
       std::size_t bytes = 0, end = begin;
       for (; end < shown_.size() && target_of(shown_[end]) == target; ++end) {
-        std::string_view json = shown_[end].publication->json(*shown_[end].item);
-        if (!records.empty() && bytes + json.size() > hub_.frame_limit_) break;
-        bytes += json.size() + 1;
-        records.push_back(json);
+        Encoded record = shown_[end].publication->record(*shown_[end].item);
+        if (!records.empty() && bytes + record.json.size() > hub_.frame_limit_) break;
+        bytes += record.json.size() + 1;
+        records.push_back(record);
         frame->series.push_back(shown_[end].place);
       }
       protocol.append_records(frame->bytes, target, records);
@@ -100,7 +100,7 @@ void Hub::turn() {
 }
 
 std::uint32_t Hub::keep_latest(const Publication& publication, const Item& item) {
-  auto updated = latest_.update(item.series, publication.target(item), publication.group(item), publication.json(item));
+  auto updated = latest_.update(item.series, publication.target(item), publication.group(item), publication.record(item));
   if (updated.evicted) {
     counters_.evicted.add();
     for (const auto& connection : connections_) connection->queue_.owed().remove(updated.place);
@@ -135,7 +135,7 @@ void Hub::broadcast_event(const Shown& shown) {
     auto found = std::find_if(made.begin(), made.end(), [&](const auto& one) { return one.first == protocol; });
     if (found == made.end()) {
       auto frame = std::make_shared<Frame>();
-      protocol->append_event(frame->bytes, publication.target(*shown.item), publication.json(*shown.item));
+      protocol->append_event(frame->bytes, publication.target(*shown.item), publication.record(*shown.item));
       frame->records = 1;
       counters_.frames.add();
       found = made.emplace(made.end(), protocol, std::move(frame));
@@ -174,7 +174,7 @@ void Hub::owe_all(Connection& connection) {
 void Hub::pay(Connection& connection) {
   Owed& owed = connection.queue_.owed();
   auto frame = std::make_shared<Frame>();
-  std::vector<std::string_view> records;
+  std::vector<Encoded> records;
   const std::string* target = nullptr;
   std::size_t bytes = 0;
   while (!owed.empty()) {
@@ -187,7 +187,7 @@ void Hub::pay(Connection& connection) {
     }
     target = &series.target;
     bytes += series.json.size() + 1;
-    records.push_back(series.json);
+    records.push_back(series.record());
     frame->series.push_back(place);
   }
   if (records.empty()) return;
@@ -197,15 +197,14 @@ void Hub::pay(Connection& connection) {
   connection.queue_.push_last(std::move(frame));
 }
 
-std::string Hub::latest(const std::vector<std::string>& groups) const {
-  std::string list = "[";
+std::vector<Encoded> Hub::latest(const std::vector<std::string>& groups) const {
+  std::vector<Encoded> records;
   for (std::uint32_t place = 0; place < latest_.size(); ++place) {
     const Latest::Series& series = latest_.at(place);
     if (!groups.empty() && std::find(groups.begin(), groups.end(), series.group) == groups.end()) continue;
-    if (list.size() > 1) list += ',';
-    list += series.json;
+    records.push_back(series.record());
   }
-  return list + ']';
+  return records;
 }
 
 void Hub::subscribe(Connection& connection, const std::vector<std::string>& groups) {

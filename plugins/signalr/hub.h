@@ -86,8 +86,8 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void subscribe(Connection& connection, const std::vector<std::string>& groups);
   void unsubscribe(Connection& connection, const std::vector<std::string>& groups);
 
-  /// The latest records of the groups, or of all: a JSON list.
-  std::string latest(const std::vector<std::string>& groups) const;
+  /// The latest records of the groups, or of all, valid until a loop's task publishes.
+  std::vector<Encoded> latest(const std::vector<std::string>& groups) const;
 
  private:
   friend class Connection;

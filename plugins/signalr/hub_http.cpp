@@ -10,7 +10,7 @@ namespace millrace::signalr {
 
 namespace {
 
-constexpr std::size_t handover_limit = 8U << 20U;
+constexpr std::size_t handover_limit = 16U << 20U;  // each record waits in the encodings of both hub protocols
 
 }  // namespace
 

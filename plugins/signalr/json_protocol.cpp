@@ -1,6 +1,10 @@
 #include <fmt/core.h>
 
+#include <utility>
+
+#include "plugins/signalr/messagepack.h"
 #include "plugins/signalr/protocol.h"
+#include "runner/http/websocket.h"
 #include "runner/stage/json.h"
 
 namespace millrace::signalr {
@@ -27,6 +31,40 @@ bool is_shallow(std::string_view text, std::size_t depth) {
 }
 
 Error malformed(std::string_view what) { return rejected(std::string(what)); }
+
+/// A value of a hub method as JSON: bytes as base64, timestamps in ISO 8601.
+void append_json(std::string& out, const json& value) {
+  switch (value.type()) {
+    case json::value_t::object: {
+      out += '{';
+      for (bool first = true; const auto& [name, item] : value.items()) {
+        if (!std::exchange(first, false)) out += ',';
+        append_json_string(out, name);
+        out += ':';
+        append_json(out, item);
+      }
+      out += '}';
+      return;
+    }
+    case json::value_t::array: {
+      out += '[';
+      for (bool first = true; const json& item : value) {
+        if (!std::exchange(first, false)) out += ',';
+        append_json(out, item);
+      }
+      out += ']';
+      return;
+    }
+    case json::value_t::binary: {
+      const auto& binary = value.get_binary();
+      if (binary.has_subtype() && binary.subtype() == messagepack::timestamp) {
+        if (auto time = messagepack::timestamp_text(binary)) return append_json_string(out, *time);
+      }
+      return millrace::append_json(out, Value::bytes({reinterpret_cast<const char*>(binary.data()), binary.size()}));
+    }
+    default: out += value.dump(-1, ' ', false, json::error_handler_t::replace);
+  }
+}
 
 /// Members of one message as they are read, and what is wrong with the first that is.
 struct Reader {
@@ -92,9 +130,9 @@ class JsonProtocol final : public Protocol {
  public:
   std::string_view name() const override { return "json"; }
 
-  std::size_t message_size(std::string_view bytes) const override {
+  Cut cut(std::string_view bytes) const override {
     auto end = bytes.find(record_separator);
-    return end == std::string_view::npos ? 0 : end + 1;
+    return end == std::string_view::npos ? Cut{.payload = bytes.size()} : Cut{.size = end + 1, .payload = end};
   }
 
   Result<std::optional<Message>> parse(std::string_view text) const override {
@@ -116,27 +154,30 @@ class JsonProtocol final : public Protocol {
     http::websocket::append_frame(out, http::websocket::Opcode::text, messages);
   }
 
-  void append_invocation(std::string& out, std::string_view target, std::string_view arguments) const override {
-    out += R"({"type":1,"target":)";
-    append_json_string(out, target);
-    out += R"(,"arguments":)";
-    out += arguments;
+  void append_invocation(std::string& out, std::string_view target, const json& arguments) const override {
+    begin_invocation(out, target);
+    append_json(out, arguments);
     end(out);
   }
 
-  void append_completion(std::string& out, std::string_view invocation, std::string_view result) const override {
-    out += R"({"type":3,"invocationId":)";
-    append_json_string(out, invocation);
-    if (!result.empty()) {
+  void append_completion(std::string& out, std::string_view invocation, const json* result) const override {
+    begin(out, MessageType::completion, invocation);
+    if (result) {
       out += R"(,"result":)";
-      out += result;
+      append_json(out, *result);
     }
     end(out);
   }
 
+  void append_completion(std::string& out, std::string_view invocation, std::span<const Encoded> items) const override {
+    begin(out, MessageType::completion, invocation);
+    out += R"(,"result":)";
+    append_list(out, items);
+    end(out);
+  }
+
   void append_error(std::string& out, std::string_view invocation, std::string_view error) const override {
-    out += R"({"type":3,"invocationId":)";
-    append_json_string(out, invocation);
+    begin(out, MessageType::completion, invocation);
     out += R"(,"error":)";
     append_json_string(out, error);
     end(out);
@@ -157,55 +198,78 @@ class JsonProtocol final : public Protocol {
     end(out);
   }
 
-  void append_records(std::string& framed, std::string_view target, std::span<const std::string_view> records) const override {
-    std::string list = "[[";
-    for (std::string_view record : records) {
-      if (list.size() > 2) list += ',';
-      list += record;
-    }
-    list += "]]";
-    append_framed_invocation(framed, target, list);
+  void append_records(std::string& framed, std::string_view target, std::span<const Encoded> records) const override {
+    std::size_t size = target.size() + 64;
+    for (const Encoded& record : records) size += record.json.size() + 1;
+    std::string message;
+    message.reserve(size);
+    begin_invocation(message, target);
+    message += '[';
+    append_list(message, records);
+    message += ']';
+    end(message);
+    append_framed(framed, message);
   }
 
-  void append_event(std::string& framed, std::string_view target, std::string_view event) const override {
-    append_framed_invocation(framed, target, fmt::format("[{}]", event));
+  void append_event(std::string& framed, std::string_view target, Encoded event) const override {
+    std::string message;
+    begin_invocation(message, target);
+    append_list(message, std::span(&event, 1));
+    end(message);
+    append_framed(framed, message);
   }
 
  private:
+  static void begin_invocation(std::string& out, std::string_view target) {
+    out += R"({"type":1,"target":)";
+    append_json_string(out, target);
+    out += R"(,"arguments":)";
+  }
+
+  static void begin(std::string& out, MessageType type, std::string_view invocation) {
+    out += R"({"type":)";
+    out += static_cast<char>('0' + static_cast<int>(type));
+    out += R"(,"invocationId":)";
+    append_json_string(out, invocation);
+  }
+
+  static void append_list(std::string& out, std::span<const Encoded> items) {
+    out += '[';
+    for (bool first = true; const Encoded& item : items) {
+      if (!std::exchange(first, false)) out += ',';
+      out += item.json;
+    }
+    out += ']';
+  }
+
   static void end(std::string& out) {
     out += '}';
     out += record_separator;
-  }
-
-  void append_framed_invocation(std::string& framed, std::string_view target, std::string_view arguments) const {
-    std::string message;
-    message.reserve(arguments.size() + target.size() + 64);
-    append_invocation(message, target, arguments);
-    append_framed(framed, message);
   }
 };
 
 class PlainProtocol final : public Protocol {
  public:
   std::string_view name() const override { return "plain"; }
-  std::size_t message_size(std::string_view bytes) const override { return bytes.size(); }
+  Cut cut(std::string_view bytes) const override { return {.size = bytes.size(), .payload = bytes.size()}; }
   Result<std::optional<Message>> parse(std::string_view) const override { return std::optional<Message>{}; }
   void append_framed(std::string&, std::string_view) const override {}
-  void append_invocation(std::string&, std::string_view, std::string_view) const override {}
-  void append_completion(std::string&, std::string_view, std::string_view) const override {}
+  void append_invocation(std::string&, std::string_view, const json&) const override {}
+  void append_completion(std::string&, std::string_view, const json*) const override {}
+  void append_completion(std::string&, std::string_view, std::span<const Encoded>) const override {}
   void append_error(std::string&, std::string_view, std::string_view) const override {}
   void append_ping(std::string&) const override {}
   void append_close(std::string&, std::string_view, bool) const override {}
 
-  void append_records(std::string& framed, std::string_view target, std::span<const std::string_view> records) const override {
-    for (std::string_view record : records) append_event(framed, target, record);
+  void append_records(std::string& framed, std::string_view target, std::span<const Encoded> records) const override {
+    for (const Encoded& record : records) append_event(framed, target, record);
   }
 
-  void append_event(std::string& framed, std::string_view target, std::string_view event) const override {
+  void append_event(std::string& framed, std::string_view target, Encoded event) const override {
     std::string line = R"({"target":)";
     append_json_string(line, target);
-    line += event == "{}" ? "" : ",";
-    line += event.substr(1);
+    line += event.json == "{}" ? "" : ",";
+    line += event.json.substr(1);
     line += '\n';
     http::websocket::append_frame(framed, http::websocket::Opcode::text, line);
   }

@@ -16,7 +16,7 @@ void Latest::make_newest(std::uint32_t place) {
   newest_ = place;
 }
 
-Latest::Updated Latest::update(std::uint64_t id, std::string_view target, std::string_view group, std::string_view json) {
+Latest::Updated Latest::update(std::uint64_t id, std::string_view target, std::string_view group, Encoded record) {
   if (limit_ == 0) return {};
   Updated updated;
   auto [found, fresh] = places_.try_emplace(id, size());
@@ -34,7 +34,8 @@ Latest::Updated Latest::update(std::uint64_t id, std::string_view target, std::s
   }
   make_newest(updated.place);
   Series& s = series_[updated.place];
-  s.json.assign(json);
+  s.json.assign(record.json);
+  s.messagepack.assign(record.messagepack);
   if (fresh) {
     s.id = id;
     s.target.assign(target);

@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "plugins/signalr/encoded.h"
+
 namespace millrace::signalr {
 
 /// The newest record of each series (a device and a set of field names, on one target): what a client gets on joining, and what
@@ -22,8 +24,11 @@ class Latest {
     std::string target;
     std::string group;  ///< "device:<id>", who may be interested
     std::string json;   ///< the record
+    std::string messagepack;
     std::uint32_t older = none;
     std::uint32_t newer = none;
+
+    Encoded record() const { return {json, messagepack}; }
   };
 
   explicit Latest(std::uint32_t limit) : limit_(limit) {}
@@ -34,7 +39,7 @@ class Latest {
   };
 
   /// Stores a record. `id` identifies its series. With a limit of 0 nothing is kept, and the place is none.
-  Updated update(std::uint64_t id, std::string_view target, std::string_view group, std::string_view json);
+  Updated update(std::uint64_t id, std::string_view target, std::string_view group, Encoded record);
 
   const Series& at(std::uint32_t place) const { return series_[place]; }
 

@@ -51,7 +51,7 @@ void add_telemetry_methods(Hub& hub) {
   });
   hub.method("Latest", [&hub](Call call) {
     auto groups = groups_of(call, false);
-    if (groups) call.result_text(hub.latest(*groups));
+    if (groups) call.result_list(hub.latest(*groups));
   });
 }
 

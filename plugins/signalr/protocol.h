@@ -6,8 +6,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "runner/http/websocket.h"
+#include "plugins/signalr/encoded.h"
 #include "runner/stage/error.h"
 
 namespace millrace::signalr {
@@ -36,41 +37,54 @@ struct Message {
   std::vector<std::string> streams;  ///< streamIds
 };
 
-/// How hub messages look on the wire. Stateless; one object serves all connections. What a pipeline publishes comes as JSON
-/// texts, its canonical form, which another encoding transcodes once for all its clients. append_... add whole hub messages to
-/// `out`; what is to go out as one WebSocket message is then framed with append_framed.
+/// Where the first message in some bytes ends.
+struct Cut {
+  std::size_t size = 0;     ///< of the message, its delimiter or prefix included; 0: it is not complete
+  std::size_t payload = 0;  ///< of the message without those; of an incomplete one, as much as is known of it
+};
+
+/// How hub messages look on the wire. Stateless; one object serves all connections. What a pipeline publishes comes encoded
+/// already; what methods return comes as a value, its binary parts being bytes or timestamps (see messagepack.h), which JSON
+/// writes as base64 and ISO 8601. append_... add whole hub messages to `out`; what is to go out as one WebSocket message is
+/// then framed with append_framed.
 class Protocol {
  public:
   virtual ~Protocol() = default;
 
   virtual std::string_view name() const = 0;
 
-  /// The length of the first complete message in `bytes`, its delimiter or prefix included; 0 if it is not complete.
-  virtual std::size_t message_size(std::string_view bytes) const = 0;
+  virtual Cut cut(std::string_view bytes) const = 0;
 
-  /// Decodes one message, without delimiter or prefix checks left to do. Nothing for a type that it does not know; an error for
-  /// what is malformed.
+  /// Decodes one message as cut() found it. Nothing for a type that it does not know; an error for what is malformed.
   virtual Result<std::optional<Message>> parse(std::string_view message) const = 0;
 
   /// Frames `messages` for a WebSocket.
   virtual void append_framed(std::string& out, std::string_view messages) const = 0;
 
-  virtual void append_invocation(std::string& out, std::string_view target, std::string_view arguments_json) const = 0;
-  virtual void append_completion(std::string& out, std::string_view invocation, std::string_view result_json) const = 0;
+  virtual void append_invocation(std::string& out, std::string_view target, const nlohmann::json& arguments) const = 0;
+
+  /// `result` is null for a method that has none.
+  virtual void append_completion(std::string& out, std::string_view invocation, const nlohmann::json* result) const = 0;
+
+  /// The result is the list of `items`.
+  virtual void append_completion(std::string& out, std::string_view invocation, std::span<const Encoded> items) const = 0;
+
   virtual void append_error(std::string& out, std::string_view invocation, std::string_view error) const = 0;
   virtual void append_ping(std::string& out) const = 0;
   virtual void append_close(std::string& out, std::string_view error, bool allow_reconnect) const = 0;
 
   /// Framed: records that go to one target together.
-  virtual void append_records(std::string& framed, std::string_view target,
-                              std::span<const std::string_view> records) const = 0;
+  virtual void append_records(std::string& framed, std::string_view target, std::span<const Encoded> records) const = 0;
 
   /// Framed: one event.
-  virtual void append_event(std::string& framed, std::string_view target, std::string_view json) const = 0;
+  virtual void append_event(std::string& framed, std::string_view target, Encoded event) const = 0;
 };
 
 /// HubProtocol.md, JSON encoding.
 const Protocol& json_protocol();
+
+/// HubProtocol.md, MessagePack encoding.
+const Protocol& messagepack_protocol();
 
 /// No hub protocol: each record or event is a WebSocket message of its own, a JSON line with "target" beside its members. What
 /// the client sends is ignored.

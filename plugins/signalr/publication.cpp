@@ -5,6 +5,7 @@
 #include <random>
 #include <tuple>
 
+#include "plugins/signalr/messagepack.h"
 #include "runner/stage/json.h"
 
 namespace millrace::signalr {
@@ -79,6 +80,12 @@ void Publication::add(const Record& record) {
     append_json_record(text_, record);
   }
   item.json_size = static_cast<std::uint32_t>(text_.size()) - item.json;
+  if (alert) {
+    messagepack::append(text_, record.fields.view());
+  } else {
+    messagepack::append_record(text_, record);
+  }
+  item.messagepack_size = static_cast<std::uint32_t>(text_.size()) - item.json - item.json_size;
 
   std::tie(item.group, item.group_size) = add_group(record.device);
   if (item.telemetry) item.series = series_id(targets_.front(), record.device, record.fields);

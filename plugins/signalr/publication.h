@@ -6,19 +6,21 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/signalr/encoded.h"
 #include "runner/stage/record.h"
 
 namespace millrace::signalr {
 
-/// A batch made ready for the hub on the pipeline's thread: every record serialised once, with what decides who gets it. Never
-/// changes afterwards.
+/// A batch made ready for the hub on the pipeline's thread: every record serialised once for each hub protocol, with what
+/// decides who gets it. Never changes afterwards.
 class Publication {
  public:
   struct Item {
     std::uint64_t series = 0;  ///< device and set of field names; of telemetry only
     std::uint32_t json = 0;    ///< where its JSON begins
     std::uint32_t json_size = 0;
-    std::uint32_t group = 0;  ///< where the group's name begins
+    std::uint32_t messagepack_size = 0;  ///< which follows the JSON
+    std::uint32_t group = 0;             ///< where the group's name begins
     std::uint32_t group_size = 0;
     std::uint32_t other = 0;  ///< a second group, of an alert whose key is not its device; size 0: none
     std::uint32_t other_size = 0;
@@ -31,7 +33,10 @@ class Publication {
   Publication(const Batch& batch, std::string_view target);
 
   const std::vector<Item>& items() const { return items_; }
-  std::string_view json(const Item& item) const { return std::string_view(text_).substr(item.json, item.json_size); }
+  Encoded record(const Item& item) const {
+    std::string_view text(text_);
+    return {text.substr(item.json, item.json_size), text.substr(item.json + item.json_size, item.messagepack_size)};
+  }
   std::string_view group(const Item& item) const { return std::string_view(text_).substr(item.group, item.group_size); }
   std::string_view other(const Item& item) const { return std::string_view(text_).substr(item.other, item.other_size); }
   const std::string& target(const Item& item) const { return targets_[item.target]; }

@@ -70,10 +70,11 @@ TEST_CASE("messages to clients have exactly the members of their type") {
   json.append_ping(out);
   json.append_close(out, "", true);
   json.append_close(out, "why \"so\"", false);
-  json.append_completion(out, "1", "");
-  json.append_completion(out, "2", "[null]");
+  json.append_completion(out, "1", nullptr);
+  nlohmann::json result = {nullptr}, arguments = {1};
+  json.append_completion(out, "2", &result);
   json.append_error(out, "3", "no");
-  json.append_invocation(out, "t", "[1]");
+  json.append_invocation(out, "t", arguments);
   CHECK(out ==
         "{\"type\":6}\x1e"
         "{\"type\":7,\"allowReconnect\":true}\x1e"
@@ -85,7 +86,7 @@ TEST_CASE("messages to clients have exactly the members of their type") {
 }
 
 TEST_CASE("records of a turn share one invocation, and are lines of their own without SignalR") {
-  std::vector<std::string_view> records{R"({"device":"a"})", R"({"device":"b"})"};
+  std::vector<Encoded> records{{R"({"device":"a"})", "A"}, {R"({"device":"b"})", "B"}};
   std::string framed;
   json_protocol().append_records(framed, "telemetry", records);
   CHECK(framed.substr(2) == R"({"type":1,"target":"telemetry","arguments":[[{"device":"a"},{"device":"b"}]]})"
@@ -94,13 +95,14 @@ TEST_CASE("records of a turn share one invocation, and are lines of their own wi
   plain_protocol().append_records(framed, "telemetry", records);
   CHECK(framed == "\x81\x24{\"target\":\"telemetry\",\"device\":\"a\"}\n\x81\x24{\"target\":\"telemetry\",\"device\":\"b\"}\n");
   framed.clear();
-  plain_protocol().append_event(framed, "alert", "{}");
+  plain_protocol().append_event(framed, "alert", {"{}", ""});
   CHECK(framed == "\x81\x13{\"target\":\"alert\"}\n");
 }
 
 TEST_CASE("a handshake is accepted or refused in the words that clients know") {
   CHECK(read_handshake(R"({"protocol":"json","version":1})").response() == "{}\x1e");
   CHECK(read_handshake(R"({"version":2,"protocol":"json","more":1})").version == 2);
+  CHECK(read_handshake(R"({"protocol":"messagepack","version":1})").protocol == &messagepack_protocol());
   auto error = [](std::string_view text) { return read_handshake(text).error; };
   CHECK(error(R"({"protocol":"xml","version":1})") == "The protocol 'xml' is not supported.");
   CHECK(error(R"({"protocol":"json","version":9})") == "The server does not support version 9 of the 'json' protocol.");

@@ -8,6 +8,7 @@
 #include "plugins/signalr/publication.h"
 
 using namespace millrace::signalr;
+using namespace std::literals;
 
 namespace {
 
@@ -124,17 +125,18 @@ TEST_CASE("what is owed goes round") {
 
 TEST_CASE("the latest record of each series is kept, the one silent for longest makes room") {
   Latest latest(2);
-  CHECK(latest.update(1, "t", "device:a", "a1").place == 0);
-  CHECK(latest.update(2, "t", "device:b", "b1").place == 1);
-  CHECK(latest.update(1, "t", "device:a", "a2").place == 0);
-  CHECK(latest.at(0).json == "a2");
-  auto updated = latest.update(3, "t", "device:c", "c1");
+  CHECK(latest.update(1, "t", "device:a", {"a1", "A1"}).place == 0);
+  CHECK(latest.update(2, "t", "device:b", {"b1", "B1"}).place == 1);
+  CHECK(latest.update(1, "t", "device:a", {"a2", "A2"}).place == 0);
+  CHECK(latest.at(0).record().json == "a2"sv);
+  CHECK(latest.at(0).record().messagepack == "A2"sv);
+  auto updated = latest.update(3, "t", "device:c", {"c1", "C1"});
   CHECK(updated.evicted);
   CHECK(updated.place == 1);
   CHECK(latest.at(1).group == "device:c");
   CHECK(latest.size() == 2);
-  CHECK(latest.update(2, "t", "device:b", "b2").place == 0);  // now a was the oldest
-  CHECK_FALSE(latest.update(3, "t", "device:c", "c2").evicted);
+  CHECK(latest.update(2, "t", "device:b", {"b2", "B2"}).place == 0);  // now a was the oldest
+  CHECK_FALSE(latest.update(3, "t", "device:c", {"c2", "C2"}).evicted);
 }
 
 TEST_CASE("a publication holds what each audience is to get") {
@@ -156,13 +158,20 @@ TEST_CASE("a publication holds what each audience is to get") {
   Publication publication(batch, "measurement");
   REQUIRE(publication.items().size() == 3);
   const auto& first = publication.items()[0];
-  CHECK(publication.json(first) == R"({"device":"a","time":5,"fields":{"t":1.0}})");
+  CHECK(publication.record(first).json == R"({"device":"a","time":5,"fields":{"t":1.0}})");
+  CHECK(publication.record(first).messagepack ==
+        "\x83\xA6"
+        "device\xA1"
+        "a\xA4time\x05\xA6"
+        "fields\x81\xA1t\xCB\x3F\xF0"s +
+            std::string(6, '\0'));
   CHECK(publication.target(first) == "measurement");
   CHECK(publication.group(first) == "device:a");
   CHECK(publication.other(first).empty());
   CHECK(first.telemetry);
   const auto& second = publication.items()[1];
-  CHECK(publication.json(second) == R"({"key":"plant"})");
+  CHECK(publication.record(second).json == R"({"key":"plant"})");
+  CHECK(publication.record(second).messagepack == "\x81\xA3key\xA5plant");
   CHECK(publication.target(second) == "alert");
   CHECK(publication.other(second) == "device:plant");
   CHECK_FALSE(second.telemetry);

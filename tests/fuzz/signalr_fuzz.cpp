@@ -23,7 +23,7 @@ using namespace millrace::signalr;
 void check_messages(std::string_view text) {
   const Protocol& json = json_protocol();
   for (std::string_view rest = text; !rest.empty();) {
-    std::size_t size = json.message_size(rest);
+    std::size_t size = json.cut(rest).size;
     if (size == 0) {
       if (rest.find(record_separator) != std::string_view::npos) broken("a separator ends a message", text);
       return;

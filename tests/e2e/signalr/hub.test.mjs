@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { until } from '../support/wait.mjs';
-import { TestHub, client, deferred, started, valuesOf } from './hub_client.mjs';
+import { TestHub, deferred, started, valuesOf } from './hub_client.mjs';
 
 test('a client gets telemetry and alerts', async (t) => {
   const hub = await TestHub.start(t);
@@ -96,10 +96,7 @@ test('a hub that closes sends its clients away to come again', async (t) => {
 
 test('a client and the server keep an idle connection alive', async (t) => {
   const hub = await TestHub.start(t, { keep_alive: 50, client_timeout: 500 });
-  const connection = client(t, hub);
-  connection.keepAliveIntervalInMilliseconds = 50;
-  connection.serverTimeoutInMilliseconds = 500;
-  await connection.start();
+  const connection = await started(t, hub, { keepAlive: 50, serverTimeout: 500 });
   let lost = false;
   connection.onclose(() => (lost = true));
   const since = Date.now();

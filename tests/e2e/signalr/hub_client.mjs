@@ -1,6 +1,7 @@
 // A test hub of its own for each test, and clients of it.
 import { dirname, join } from 'node:path';
 import { HttpTransportType, HubConnectionBuilder, LogLevel } from '@microsoft/signalr';
+import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
 import { MILLRACE } from '../support/millrace.mjs';
 import { Child } from '../support/process.mjs';
 import { until } from '../support/wait.mjs';
@@ -51,12 +52,15 @@ export class TestHub {
 }
 
 /// A connection that is not started; stopped with test `t`. It keeps what it gets in `records` and `alerts`.
-export function client(t, hub, { reconnect = false, skipNegotiation = false, ...http } = {}) {
+export function client(t, hub, { reconnect = false, skipNegotiation = false, messagepack = false, keepAlive, serverTimeout, ...http } = {}) {
   const builder = new HubConnectionBuilder()
     .withUrl(hub.url, { transport: HttpTransportType.WebSockets, skipNegotiation, ...http })
     .configureLogging(LogLevel.None);
+  if (messagepack) builder.withHubProtocol(new MessagePackHubProtocol());
   if (reconnect) builder.withAutomaticReconnect([0, 10, 10, 50, 100, 500, 1000]);
   const connection = builder.build();
+  if (keepAlive) connection.keepAliveIntervalInMilliseconds = keepAlive;
+  if (serverTimeout) connection.serverTimeoutInMilliseconds = serverTimeout;
   connection.records = [];
   connection.alerts = [];
   connection.on('telemetry', (list) => void connection.records.push(...list));

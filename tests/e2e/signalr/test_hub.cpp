@@ -41,8 +41,7 @@ void add_test_methods(signalr::Hub& hub) {
   });
   hub.method("InvokeWithString", [](signalr::Call call) {
     auto caller = call.caller();
-    std::string arguments = call.arguments.dump();
-    if (caller) caller->invoke_client("Message", arguments);
+    if (caller) caller->invoke_client("Message", call.arguments);
   });
 }
 
@@ -64,6 +63,7 @@ json figures(const signalr::HubCounters& c) {
   return {{"clients", c.clients.value()},
           {"conflated", c.conflated.value()},
           {"dropped", c.dropped.value()},
+          {"frames", c.frames.value()},
           {"records", c.records.value()},
           {"ended_slow", c.ended_slow.value()},
           {"ended_timeout", c.ended_timeout.value()},
