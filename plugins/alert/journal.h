@@ -38,6 +38,9 @@ class Journal final : public Output {
   /// Keeps the Ack until a snapshot with everything that came before it is committed.
   void hold(Ack ack) { held_.join(std::move(ack)); }
 
+  /// Keeps the bytes under the name, with the next commit.
+  void keep(std::string_view name, std::string bytes) { gathering_.snapshots.push_back({std::string(name), std::move(bytes)}); }
+
   /// Works off answers of the store and hands over what has gathered. With `everything`, all keys that changed go along.
   void commit(bool everything);
 
@@ -107,8 +110,9 @@ class Journal final : public Output {
   bool warned_ = false;
 };
 
-/// Name of a key's snapshot, and of what belongs to no key.
+/// Names of a key's snapshot, of what belongs to no key, and of what people have muted.
 inline constexpr std::string_view key_snapshot = "key/";
 inline constexpr std::string_view common_snapshot = "common";
+inline constexpr std::string_view silences_snapshot = "silences";
 
 }  // namespace millrace::alert

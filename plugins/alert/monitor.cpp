@@ -444,7 +444,7 @@ void Monitor::silence(Micros now, std::vector<Silence> silences) {
   silences_ = std::move(silences);
   for (auto& [name, key] : names_) {
     for (const RulePlan& rule : plan_.rules)
-      if (const auto& alert = key->rules[index_of(rule)].alert; alert && alert->teller.owes()) schedule(*key);
+      if (key->rules[index_of(rule)].alert) schedule(*key);
   }
   run(now_);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <deque>
@@ -54,6 +55,9 @@ class Monitor {
 
   /// The silences that hold at the start, before anything else.
   void load_silences(std::vector<Silence> silences) { silences_ = std::move(silences); }
+
+  /// The clock without its effects: what fell due is for the next call, or the next start.
+  void stand_at(Micros now) { now_ = std::max(now_, now); }
 
   /// When tick() has something to do.
   std::optional<Micros> deadline() const;

@@ -7,6 +7,8 @@
 
 #include "plugins/alert/journal.h"
 #include "plugins/alert/reading.h"
+#include "plugins/alert/silences.h"
+#include "runner/stage/rehearsal.h"
 
 namespace millrace {
 
@@ -20,7 +22,7 @@ Time time_of(Micros micros) { return Time{Duration{micros}}; }
 /// Watches records through the rules and raises alerts. The rules themselves are a Monitor; the Journal brings what it finds to
 /// the history before it goes on; this is the stage around the two: it reads records, keeps the clock, holds the inputs' Acks
 /// until what they led to is saved.
-class AlertStage final : public Transform, public AlertDesk {
+class AlertStage final : public Transform, public AlertDesk, public SilenceDesk, public Rehearsal {
  public:
   using Config = Options;
 
@@ -51,6 +53,7 @@ class AlertStage final : public Transform, public AlertDesk {
     journal_->attach(*monitor_);
     journal_->connect(*store);
     load(*snapshots);
+    monitor_->load_silences(silences_.plan());
     take_over(*states);
     journal_->repeat(*unsettled);
     started_ = context_.now();
@@ -99,6 +102,8 @@ class AlertStage final : public Transform, public AlertDesk {
       begin(micros(context_.now()));
       monitor_->flush();
       monitor_->forget_streams();
+    } else if (begun_ && !catching_up_) {
+      monitor_->stand_at(micros(context_.now()));
     }
     return hand_over(true);
   }
@@ -106,39 +111,69 @@ class AlertStage final : public Transform, public AlertDesk {
   bool idle() const override { return !journal_ || journal_->idle(); }
 
   Result<void> acknowledge(std::string_view key, std::string_view rule, std::string_view by, Time at) override {
-    std::vector<std::string> all;
+    auto all = raising(rule);
+    if (!all) return all.error();
     std::vector<std::string> open;
-    for (const RulePlan& candidate : monitor_->plan().rules) {
-      if (!candidate.has_condition()) continue;
-      all.push_back(candidate.name);
-      if (monitor_->open(candidate.name, key)) open.push_back(candidate.name);
-    }
-    if (!rule.empty() && std::find(all.begin(), all.end(), rule) == all.end())
-      return invalid(fmt::format("there is no rule '{}' that raises alerts{}", rule, config::did_you_mean(rule, all)));
-    if (all.empty()) return invalid("no rule here raises alerts");
+    for (const std::string& candidate : *all)
+      if (monitor_->open(candidate, key)) open.push_back(candidate);
     if (!rule.empty())
       open = {std::string(rule)};
     else if (open.empty())
-      open = {all.front()};
+      open = {all->front()};
     begin(micros(at));
     for (const std::string& name : open) monitor_->acknowledge(micros(at), name, key, by);
     journal_->commit(false);
     return {};
   }
 
+  Result<void> silence(const millrace::Silence& silence, Time at) override {
+    if (auto all = raising(silence.rule); !all) return all.error();
+    if (auto added = silences_.add(silence, at); !added) return added;
+    silences_changed(at);
+    return {};
+  }
+
+  Result<void> unsilence(const millrace::Silence& which, Time at) override {
+    if (auto ended = silences_.end(which, at); !ended) return ended;
+    silences_changed(at);
+    return {};
+  }
+
+  void lose_windows() override { windows_lost_ = true; }
+
  private:
   static constexpr Duration snapshot_every = 1s;
   static constexpr std::size_t snapshot_records = 10'000;
   static constexpr std::size_t largest_backlog = 100'000;
 
+  /// The rules that raise alerts; an error if there is none, or `wanted`, unless empty, is not among them.
+  Result<std::vector<std::string>> raising(std::string_view wanted) const {
+    std::vector<std::string> all;
+    for (const RulePlan& candidate : monitor_->plan().rules)
+      if (candidate.has_condition()) all.push_back(candidate.name);
+    if (!wanted.empty() && std::find(all.begin(), all.end(), wanted) == all.end())
+      return invalid(fmt::format("there is no rule '{}' that raises alerts{}", wanted, config::did_you_mean(wanted, all)));
+    if (all.empty()) return invalid("no rule here raises alerts");
+    return all;
+  }
+
+  void silences_changed(Time at) {
+    begin(micros(at));
+    monitor_->silence(micros(at), silences_.plan());
+    journal_->keep(silences_snapshot, silences_.save());
+    journal_->commit(false);
+  }
+
   void load(const std::vector<store::Snapshot>& snapshots) {
     for (const store::Snapshot& s : snapshots) {
       bool good = true;
-      if (s.name == common_snapshot)
+      if (s.name == silences_snapshot)
+        good = silences_.load(*s.data);
+      else if (s.name == common_snapshot)
         good = monitor_->load_common(*s.data);
       else if (s.name.starts_with(key_snapshot))
         good = monitor_->load(std::string_view(s.name).substr(key_snapshot.size()), *s.data);
-      restored_ = restored_ || good;
+      restored_ = restored_ || (good && s.name != silences_snapshot);
       if (!good) context_.log(LogLevel::warning, fmt::format("what was saved of '{}' cannot be used; it starts anew", s.name));
     }
   }
@@ -157,11 +192,14 @@ class AlertStage final : public Transform, public AlertDesk {
   }
 
   /// The first moment on the arrival clock. It is the first record's where a source brings what it had kept, so that the time
-  /// away is not taken for silence; and where such a record follows on what was saved, nothing has gone unobserved.
+  /// away is not taken for silence; and where such a record follows on what was saved, nothing has gone unobserved. Where no
+  /// source does, it is the start, however much later the stage first runs.
   void begin(Micros now, bool replayed = false) {
     if (std::exchange(begun_, true)) return;
     bool follows_on = replayed && now - monitor_->now() <= options_.time.late.count();
-    if (restored_ && !follows_on) monitor_->restarted(0, now, true);
+    bool backlogs = options_.time.catch_up > Duration::zero();
+    Micros up = backlogs ? now : std::min(now, micros(started_));
+    if (restored_ && (!follows_on || windows_lost_)) monitor_->restarted(0, up, !windows_lost_);
     monitor_->start(std::min(now, micros(started_)), compiled_.expected);
   }
 
@@ -221,6 +259,8 @@ class AlertStage final : public Transform, public AlertDesk {
   bool catching_up_ = false;
   bool begun_ = false;
   bool restored_ = false;
+  bool windows_lost_ = false;
+  Silences silences_;
   std::size_t records_ = 0;
   std::vector<double> inputs_;
   std::string key_text_;

@@ -17,6 +17,7 @@ namespace {
 struct ReplayOptions {
   std::string pipeline, input;
   bool trace = false;
+  bool scripted = false;
 };
 
 /// One line per thing that happened inside a stage: `{"stage","kind",...}` with the members that the stage names.
@@ -63,6 +64,8 @@ int replay(const ReplayOptions& given, const Program& program) {
     return failed;
   }
   auto observe = [&](const std::string& stage, const Batch& batch, Time) { print_outputs(*pipeline, stage, batch); };
+  using Passing = supervise::VirtualRun::Passing;
+  const Passing passing = given.scripted ? Passing::inputs : Passing::deadlines;
   PrintedTrace trace;
   std::unique_ptr<supervise::VirtualRun> run;
   std::string line;
@@ -75,13 +78,13 @@ int replay(const ReplayOptions& given, const Program& program) {
     Result<ScriptItem> item = script_item(line);
     if (!item) return wrong(item.error());
     if (!run) {
-      run =
-          std::make_unique<supervise::VirtualRun>(*pipeline, item->at, observe, terminal_log(), given.trace ? &trace : nullptr);
+      run = std::make_unique<supervise::VirtualRun>(*pipeline, item->at, observe, terminal_log(),
+                                                    given.trace ? &trace : nullptr, passing);
       if (auto started = run->start(); !started) return wrong(started.error());
     }
     if (auto applied = apply(std::move(*item), *run); !applied) return wrong(applied.error());
   }
-  if (run) run->finish();
+  if (run && !given.scripted) run->finish();
   return done;
 }
 
@@ -93,6 +96,8 @@ void add_replay(CLI::App& app, Program& program) {
   command->add_option("PIPELINE", given->pipeline, "The pipeline file")->required();
   command->add_option("--input", given->input, "The recording: one JSON object a line")->required();
   command->add_flag("--trace", given->trace, "Also say what happens inside the stages");
+  command->add_flag("--scripted", given->scripted,
+                    "Time stands still between the lines, and only a \"flush\" is the end of the input");
   command->callback([given, &program] { program.status = replay(*given, program); });
 }
 

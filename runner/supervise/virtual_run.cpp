@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "runner/stage/rehearsal.h"
+
 namespace millrace::supervise {
 
 /// Stands where a source was.
@@ -36,11 +38,22 @@ class Capture final : public Sink {
   Result<void> write(const Batch&) override { return {}; }
 };
 
+/// The transform as what it is besides, or null.
+template <class Role>
+Role* as(AnyStage& stage) {
+  auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage);
+  return transform ? dynamic_cast<Role*>(transform->get()) : nullptr;
+}
+
 }  // namespace
 
 VirtualRun::VirtualRun(const graph::Pipeline& pipeline, Time start, Observer observer,
-                       std::function<void(LogLevel, std::string_view)> log, Trace* trace)
-    : pipeline_(pipeline), clock_(start), observer_(std::move(observer)), services_(std::make_shared<Services>()) {
+                       std::function<void(LogLevel, std::string_view)> log, Trace* trace, Passing passing)
+    : pipeline_(pipeline),
+      clock_(start),
+      passing_(passing),
+      observer_(std::move(observer)),
+      services_(std::make_shared<Services>()) {
   services_->clock = &clock_;
   services_->log = std::move(log);
   if (trace) services_->rooms[std::type_index(typeid(Trace))] = trace;
@@ -59,6 +72,10 @@ Result<void> VirtualRun::start() {
   services_->rooms[std::type_index(typeid(store::Store))] = store_.get();
   make();
   settle();
+  return refused();
+}
+
+Result<void> VirtualRun::refused() const {
   for (std::size_t i = 0; i < runners_.size(); ++i)
     if (runners_[i]->condition() == Condition::failed)
       return invalid(fmt::format("{} '{}': {}", pipeline_.stages[i].plugin->name, runners_[i]->id(), runners_[i]->failure()));
@@ -110,6 +127,7 @@ void VirtualRun::settle() {
 }
 
 void VirtualRun::advance(Time to) {
+  if (passing_ == Passing::inputs) return clock_.set(std::max(to, clock_.now()));
   settle();
   while (clock_.now() < to) {
     Time next = to;
@@ -129,17 +147,59 @@ Result<void> VirtualRun::feed(Batch batch, const std::string& source) {
   return {};
 }
 
-Result<void> VirtualRun::acknowledge(std::string_view key, std::string_view rule, std::string_view by) {
+template <class Desk, class F>
+Result<void> VirtualRun::at_desks(F&& f) {
   Result<void> result = invalid("the pipeline has no stage that keeps alerts");
+  bool accepted = false;
   for (auto& runner : runners_) {
     runner->post([&](AnyStage& stage) {
-      auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage);
-      auto* desk = transform ? dynamic_cast<AlertDesk*>(transform->get()) : nullptr;
-      if (desk) result = desk->acknowledge(key, rule, by, clock_.now());
+      auto* desk = as<Desk>(stage);
+      if (!desk) return;
+      Result<void> answer = f(*desk);
+      if (!accepted) result = answer;  // one that knows it is enough
+      accepted = accepted || answer.has_value();
     });
   }
   settle();
   return result;
+}
+
+Result<void> VirtualRun::acknowledge(std::string_view key, std::string_view rule, std::string_view by) {
+  return at_desks<AlertDesk>([&](AlertDesk& desk) { return desk.acknowledge(key, rule, by, clock_.now()); });
+}
+
+Result<void> VirtualRun::silence(const Silence& silence) {
+  return at_desks<SilenceDesk>([&](SilenceDesk& desk) { return desk.silence(silence, clock_.now()); });
+}
+
+Result<void> VirtualRun::unsilence(const Silence& which) {
+  return at_desks<SilenceDesk>([&](SilenceDesk& desk) { return desk.unsilence(which, clock_.now()); });
+}
+
+Result<void> VirtualRun::restart(Time down, Time up, Windows windows) {
+  if (down < clock_.now()) return invalid("a restart takes nothing back: its `down` lies before what has happened already");
+  if (up < down) return invalid("a restart's `up` lies before its `down`");
+  advance(down);
+  // One step each: they save what they keep, and what fell due at this moment is for their successors.
+  for (auto& runner : runners_) {
+    runner->end_here(End::shutdown);
+    runner->step(clock_.now());
+  }
+  emitted_before_ = emitted();
+  rejected_before_ = rejected();
+  links_.clear();
+  runners_.clear();
+  feeds_.clear();
+  clock_.set(up);
+  make();
+  for (auto& runner : runners_) {
+    runner->step(clock_.now());  // which connects it, no more
+    if (windows == Windows::lost)
+      runner->post([](AnyStage& stage) {
+        if (auto* rehearsal = as<Rehearsal>(stage)) rehearsal->lose_windows();
+      });
+  }
+  return refused();
 }
 
 void VirtualRun::finish() {
@@ -150,14 +210,14 @@ void VirtualRun::finish() {
 }
 
 std::map<std::string, std::uint64_t> VirtualRun::emitted() const {
-  std::map<std::string, std::uint64_t> counts;
-  for (const auto& runner : runners_) counts[runner->id()] = runner->host().figures().records_out.value();
+  std::map<std::string, std::uint64_t> counts = emitted_before_;
+  for (const auto& runner : runners_) counts[runner->id()] += runner->host().figures().records_out.value();
   return counts;
 }
 
 std::map<std::string, std::uint64_t> VirtualRun::rejected() const {
-  std::map<std::string, std::uint64_t> counts;
-  for (const auto& runner : runners_) counts[runner->id()] = runner->host().figures().rejected.value();
+  std::map<std::string, std::uint64_t> counts = rejected_before_;
+  for (const auto& runner : runners_) counts[runner->id()] += runner->host().figures().rejected.value();
   return counts;
 }
 

@@ -9,6 +9,7 @@
 
 #include "runner/graph/pipeline.h"
 #include "runner/link/link.h"
+#include "runner/stage/silence.h"
 #include "runner/stage/trace.h"
 #include "runner/store/store.h"
 #include "runner/supervise/stage_runner.h"
@@ -22,9 +23,18 @@ class VirtualRun {
   /// Sees every batch that a stage emits, and the virtual time.
   using Observer = std::function<void(const std::string& stage, const Batch&, Time now)>;
 
+  /// How time passes from one input to the next.
+  enum class Passing {
+    deadlines,  ///< through every moment at which a stage wants to run, as it does live
+    inputs,     ///< at once: what fell due in between happens when the next input is there
+  };
+
+  /// What becomes of the contents of windows at a restart.
+  enum class Windows { kept, lost };
+
   /// `trace`, if not null, sees what happens inside the stages.
   VirtualRun(const graph::Pipeline& pipeline, Time start, Observer observer,
-             std::function<void(LogLevel, std::string_view)> log, Trace* trace = nullptr);
+             std::function<void(LogLevel, std::string_view)> log, Trace* trace = nullptr, Passing passing = Passing::deadlines);
   ~VirtualRun();
 
   /// Connects the stages; an error names the stage that refused.
@@ -42,8 +52,16 @@ class VirtualRun {
   /// Puts records into the pipeline at the present, as if `source` had received them ("" for the first source).
   Result<void> feed(Batch batch, const std::string& source = "");
 
-  /// Somebody acknowledges an alert: in the stages that keep alerts.
+  /// Somebody acknowledges an alert: in the stages that keep alerts. It is well if one of them knows the rule.
   Result<void> acknowledge(std::string_view key, std::string_view rule, std::string_view by);
+
+  /// Somebody mutes alerts, or ends that, in the same stages.
+  Result<void> silence(const Silence& silence);
+  Result<void> unsilence(const Silence& which);
+
+  /// The process is lost, everything up to `down` being saved, and starts again at `up`: new stages on the same history. The
+  /// clock stands at `up` then; the stages run when the next input comes or time passes.
+  Result<void> restart(Time down, Time up, Windows windows);
 
   /// The end of input: open windows fire.
   void finish();
@@ -57,9 +75,13 @@ class VirtualRun {
 
   void make();
   void settle();
+  Result<void> refused() const;
+  template <class Desk, class F>
+  Result<void> at_desks(F&& f);
 
   const graph::Pipeline& pipeline_;
   VirtualClock clock_;
+  Passing passing_;
   Observer observer_;
   std::shared_ptr<Services> services_;
   std::unique_ptr<store::Store> store_;
@@ -67,6 +89,7 @@ class VirtualRun {
   std::vector<std::unique_ptr<StageRunner>> runners_;  ///< in the order of the pipeline's stages
   std::map<std::string, Feed*> feeds_;
   std::string first_source_;
+  std::map<std::string, std::uint64_t> emitted_before_, rejected_before_;  ///< by the stages of earlier starts
 };
 
 }  // namespace millrace::supervise

@@ -1,0 +1,14 @@
+#pragma once
+
+namespace millrace {
+
+/// What a run in virtual time asks of a stage that no live run does: a stage that has an answer derives from this besides.
+class Rehearsal {
+ public:
+  virtual ~Rehearsal() = default;
+
+  /// After connect() and before anything else: of what was saved, the contents of windows count as lost.
+  virtual void lose_windows() = 0;
+};
+
+}  // namespace millrace
