@@ -208,6 +208,7 @@ void check_rule(const RuleOptions& rule, config::CheckReport<RuleOptions>& repor
 void check_no_data(const NoDataOptions& no_data, config::CheckReport<NoDataOptions>& report) {
   if (auto message = message_of(no_data.message, {}); !message) report.wrong("message", message.error().what);
   if (no_data.repeat > Duration::zero() && no_data.severity.empty()) report.wrong("repeat", "repeat needs a severity");
+  if (no_data.group && no_data.flap) report.wrong("flap", "a group has no flapping");
 }
 
 void check_stage(const Options& options, config::CheckReport<Options>& report) {

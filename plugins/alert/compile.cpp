@@ -124,11 +124,12 @@ void compile_condition(const RuleOptions& options, std::vector<Input>& inputs, R
   rule.life.latch = options.latch;
 }
 
-NotifyPlan notify_of(const RuleOptions& options) {
+/// Of a rule, or of the one that watches for silence.
+template <class O>
+NotifyPlan notify_of(const O& options) {
   NotifyPlan notify;
   notify.repeat = options.repeat.count();
   notify.resolved = options.notify_resolved;
-  notify.deescalated = options.notify_deescalated;
   if (options.flap) notify.flap = {options.flap->opens, options.flap->within.count(), options.flap->quiet.count()};
   if (options.group) notify.group = {options.group->wait.count(), options.group->interval.count()};
   return notify;
@@ -177,8 +178,7 @@ void compile_no_data(const NoDataOptions& options, Compiled& to) {
   rule.restart_grace = options.restart_grace.count();
   rule.life.levels.push_back({options.severity.empty() ? "alert" : options.severity, {}, {}, 0});
   rule.life.latch = options.latch;
-  rule.notify.repeat = options.repeat.count();
-  rule.notify.resolved = options.notify_resolved;
+  rule.notify = notify_of(options);
   to.plan.rules.push_back(std::move(rule));
   to.texts.push_back(
       {*message_of(options.message.empty() ? "{key}: no data for {value:g} s" : options.message, {}), options.labels});
@@ -236,6 +236,7 @@ Compiled compile(const Options& options) {
     compile_watch(rule_options.watch, options.max_samples, compiled.inputs, rule);
     compile_condition(rule_options, compiled.inputs, rule);
     rule.notify = notify_of(rule_options);
+    rule.notify.deescalated = rule_options.notify_deescalated;
     rule.meaning = meaning_of(options, rule, compiled.inputs);
     std::string text = rule_options.message.empty() ? "{key}: {rule} at {value:g}" : rule_options.message;
     compiled.texts.push_back({*message_of(text, rule.aggregates), rule_options.labels});

@@ -13,6 +13,7 @@ namespace {
 using Node = config::Node;
 
 constexpr auto longest_window = std::chrono::hours(7 * 24);
+constexpr auto longest_lateness = std::chrono::hours(21 * 24);
 
 struct Named {
   const char* name;
@@ -208,6 +209,8 @@ void NoDataOptions::describe(config::Fields<NoDataOptions>& f) {
   f.field("notify_resolved", &NoDataOptions::notify_resolved)
       .doc("Whether people are told that data comes again.")
       .reloadable();
+  f.field("flap", &NoDataOptions::flap).doc("What counts as flapping.").reloadable();
+  f.field("group", &NoDataOptions::group).doc("People are told of all silent keys together.").reloadable();
   f.field("message", &NoDataOptions::message).doc("Text for people.").reloadable();
   f.field("labels", &NoDataOptions::labels).doc("Texts that every such alert carries.").reloadable();
   f.shorthand("after");
@@ -223,7 +226,7 @@ void TimeOptions::describe(config::Fields<TimeOptions>& f) {
       .doc("`arrival`: the time of arrival is the time of the event, and nothing is late.");
   f.field("late", &TimeOptions::late)
       .doc("Records further behind their arrival are late; windows wait this long for an idle source.")
-      .max(longest_window);
+      .max(longest_lateness);
   f.field("early", &TimeOptions::early).doc("Records further ahead of their arrival are dropped.").max(longest_window);
   f.field("out_of_order", &TimeOptions::out_of_order)
       .doc("Records of a key wait this long, by event time, to be put in order.")

@@ -141,6 +141,8 @@ struct NoDataOptions {
   Duration repeat{};
   bool latch = false;
   bool notify_resolved = true;
+  std::optional<FlapOptions> flap;
+  std::optional<GroupOptions> group;
   std::string message;
   config::Map<std::string> labels;
   static void describe(config::Fields<NoDataOptions>& f);
