@@ -144,7 +144,7 @@ void Connection::consume() {
 
 bool Connection::handle_first(std::string_view message) {
   message.remove_suffix(1);
-  Handshake handshake = read_handshake(message);
+  Handshake handshake = read_handshake(message, transport_->framing());
   if (!handshake.protocol) {
     refuse_handshake(handshake.response());
     return false;
@@ -159,7 +159,7 @@ void Connection::refuse_handshake(const std::string& response) {
   if (closing_ || transport_->closing()) return;
   closing_ = true;
   end_ = End::handshake;
-  queue_.push_last(framed(json_protocol(), response));
+  queue_.push_last(framed(json_protocol(transport_->framing()), response));
   transport_->close(queue_, CloseCode::normal, {});
 }
 
@@ -204,6 +204,10 @@ void Connection::tick(Time now) {
     if (now - closing_since_ >= options.close_timeout) abort();
     return;
   }
+  if (!transport_->tick(now)) {
+    end_ = End::timeout;
+    return abort();
+  }
   if (!protocol_) {
     if (now - opened_ >= options.handshake_timeout) refuse_handshake(cancelled_handshake().response());
     return;
@@ -211,6 +215,8 @@ void Connection::tick(Time now) {
   bool plain = protocol_ == &plain_protocol();
   if ((plain || client_pings_) && now - last_received_ >= options.client_timeout)
     return close(End::timeout, "The client has been silent for too long.", true);
+  // Polls show by themselves that the client lives, and that the server does.
+  if (transport_->framing() == Framing::body) return;
   if (now - last_sent_ < options.keep_alive || !queue_.empty()) return;
   last_sent_ = now;
   if (plain) {

@@ -32,6 +32,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   void attach(std::unique_ptr<Transport> transport);
 
   const std::string& id() const { return id_; }
+  std::string_view transport_name() const { return transport_->name(); }
   Outgoing& queue() { return queue_; }
 
   /// The client's protocol, once it is ready to receive.

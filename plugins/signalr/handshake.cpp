@@ -26,7 +26,7 @@ std::string Handshake::response() const {
   return text;
 }
 
-Handshake read_handshake(std::string_view text) {
+Handshake read_handshake(std::string_view text, Framing framing) {
   nlohmann::json object = parse_json(text);
   if (object.is_discarded() || !object.is_object()) return malformed("The request is not a JSON object.");
   auto protocol = object.find("protocol");
@@ -36,13 +36,16 @@ Handshake read_handshake(std::string_view text) {
 
   auto name = protocol->get<std::string>();
   auto number = version->get<std::int64_t>();
-  const Protocol* found = nullptr;
-  for (const Protocol* one : {&json_protocol(), &messagepack_protocol()})
-    if (name == one->name()) found = one;
-  if (!found) return refuse(fmt::format("The protocol '{}' is not supported.", name));
+  bool binary = name == messagepack_protocol().name();
+  if (!binary && name != json_protocol().name()) return refuse(fmt::format("The protocol '{}' is not supported.", name));
+  if (binary && framing == Framing::event_stream)
+    return refuse(
+        fmt::format("Cannot use the '{}' protocol on the current transport. The transport does not support 'Binary' "
+                    "transfer format.",
+                    name));
   if (number < 1 || number > 2)
     return refuse(fmt::format("The server does not support version {} of the '{}' protocol.", version->dump(), name));
-  return {.protocol = found, .version = static_cast<int>(number)};
+  return {.protocol = binary ? &messagepack_protocol(framing) : &json_protocol(framing), .version = static_cast<int>(number)};
 }
 
 Handshake cancelled_handshake() { return refuse("Handshake was canceled."); }

@@ -17,8 +17,8 @@ struct Handshake {
   std::string response() const;
 };
 
-/// Reads `{"protocol":"json","version":1}`, without the separator. A pure function.
-Handshake read_handshake(std::string_view text);
+/// Reads `{"protocol":"json","version":1}`, without the separator, on a connection of this framing. A pure function.
+Handshake read_handshake(std::string_view text, Framing framing = Framing::websocket);
 
 /// The answer to a handshake that took too long or is too long.
 Handshake cancelled_handshake();

@@ -295,7 +295,7 @@ void Hub::count_end(End why) {
 
 void Hub::schedule_tick() {
   auto pause = std::min({options_.keep_alive, options_.client_timeout, options_.handshake_timeout, options_.close_timeout,
-                         options_.attach_timeout, HubOptions::Time(4000)}) /
+                         options_.attach_timeout, options_.poll_timeout, HubOptions::Time(4000)}) /
                4;
   // A hub that nobody publishes to any more lives until its last connection has ended.
   std::shared_ptr<Hub> keep = retired_ && !connections_.empty() ? shared_from_this() : nullptr;

@@ -13,6 +13,7 @@
 #include "plugins/signalr/connection.h"
 #include "plugins/signalr/handover.h"
 #include "plugins/signalr/latest.h"
+#include "plugins/signalr/negotiate.h"
 #include "plugins/signalr/publication.h"
 #include "runner/http/origin.h"
 #include "runner/http/routes.h"
@@ -34,10 +35,13 @@ struct HubOptions {
   Time flush{0};                           ///< how long records gather before they go out
   std::size_t message_bytes = 32U << 10U;  ///< of one message from a client
 
+  Transports transports = {};
+
   Time keep_alive = std::chrono::seconds(15);
   Time client_timeout = std::chrono::seconds(30);
   Time handshake_timeout = std::chrono::seconds(15);
-  Time attach_timeout = std::chrono::seconds(15);  ///< between negotiate and the transport
+  Time attach_timeout = std::chrono::seconds(15);  ///< between negotiate and the transport, and between polls
+  Time poll_timeout = std::chrono::seconds(90);    ///< an idle poll is answered with nothing
   Time close_timeout = std::chrono::seconds(5);
 
   friend bool operator==(const HubOptions&, const HubOptions&) = default;
@@ -116,8 +120,12 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void connect(const http::Request& request, http::Exchange exchange);
   void connect_plain(const http::Request& request, http::Exchange exchange);
   bool admit(const http::Request& request, http::Exchange& exchange);
+  void connect_again(const http::Request& request, http::Exchange exchange, Connection& connection);
+  void receive(const http::Request& request, http::Exchange exchange);
+  void remove(const http::Request& request, http::Exchange exchange);
+  Connection* attached(const http::Request& request, http::Exchange& exchange);
   bool accept(const http::Request& request, http::Exchange exchange, const std::shared_ptr<Connection>& connection,
-              const std::vector<std::string>& groups = {});
+              Framing framing, const std::vector<std::string>& groups = {});
   std::shared_ptr<Connection> make_connection(std::string id, std::string token, const Protocol* protocol);
   void refuse(const http::Request& request, http::Exchange& exchange, int status, std::string_view text) const;
 

@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include "plugins/signalr/event_stream_transport.h"
 #include "plugins/signalr/hub.h"
+#include "plugins/signalr/long_polling_transport.h"
 #include "plugins/signalr/negotiate.h"
 #include "plugins/signalr/websocket_transport.h"
 
@@ -11,6 +13,23 @@ namespace millrace::signalr {
 namespace {
 
 constexpr std::size_t handover_limit = 16U << 20U;  // each record waits in the encodings of both hub protocols
+constexpr std::string_view unknown_connection = "No Connection with that ID";
+constexpr std::string_view not_offered = "This transport is not offered.";
+
+/// What carries messages to a client that asks like this.
+Framing asked_framing(const http::Request& request) {
+  if (request.header_has_token("Upgrade", "websocket")) return Framing::websocket;
+  return request.header_has_token("Accept", "text/event-stream") ? Framing::event_stream : Framing::body;
+}
+
+bool offers(const Transports& transports, Framing framing) {
+  switch (framing) {
+    case Framing::websocket: return transports.websockets;
+    case Framing::event_stream: return transports.server_sent_events;
+    case Framing::body: break;
+  }
+  return transports.long_polling;
+}
 
 }  // namespace
 
@@ -82,34 +101,91 @@ void Hub::negotiate(const http::Request& request, http::Exchange exchange) {
   }
   auto headers = origins_.headers(request);
   headers.emplace_back("Cache-Control", "no-store");
-  exchange.respond(
-      {.content_type = "application/json", .body = negotiation_body(negotiation, id, token), .headers = std::move(headers)});
+  exchange.respond({.content_type = "application/json",
+                    .body = negotiation_body(negotiation, id, token, options_.transports),
+                    .headers = std::move(headers)});
 }
 
 void Hub::connect(const http::Request& request, http::Exchange exchange) {
-  if (request.method != "GET") return refuse(request, exchange, 405, "A hub is joined with GET.");
-  bool upgrade = request.header_has_token("Upgrade", "websocket");
+  if (request.method == "POST") return receive(request, std::move(exchange));
+  if (request.method == "DELETE") return remove(request, std::move(exchange));
+  if (request.method != "GET") {
+    auto headers = origins_.headers(request);
+    headers.emplace_back("Allow", "GET, POST, DELETE, OPTIONS");
+    return exchange.respond({.status = 405, .body = "A hub is joined with GET.\n", .headers = std::move(headers)});
+  }
+  Framing framing = asked_framing(request);
   auto token = request.parameter("id");
   if (!token) {
-    if (!upgrade) return refuse(request, exchange, 400, "Connection ID required");
-    accept(request, std::move(exchange), make_connection(random_id(), {}, nullptr));
+    if (framing != Framing::websocket) return refuse(request, exchange, 400, "Connection ID required");
+    if (!offers(options_.transports, framing)) return refuse(request, exchange, 404, not_offered);
+    accept(request, std::move(exchange), make_connection(random_id(), {}, nullptr), framing);
     return;
   }
-  if (attached_.contains(*token)) return refuse(request, exchange, 409, "This connection is attached already.");
+  if (auto found = attached_.find(*token); found != attached_.end())
+    return connect_again(request, std::move(exchange), *found->second);
   auto found = pending_.find(*token);
-  if (found == pending_.end()) return refuse(request, exchange, 404, "No Connection with that ID");
-  if (!upgrade) return refuse(request, exchange, 404, "This transport is not offered.");
+  if (found == pending_.end()) return refuse(request, exchange, 404, unknown_connection);
+  if (!offers(options_.transports, framing)) return refuse(request, exchange, 404, not_offered);
   auto connection = make_connection(found->second.id, *token, nullptr);
-  if (!accept(request, std::move(exchange), connection)) return;
+  if (!accept(request, std::move(exchange), connection, framing)) return;
   pending_.erase(found);
   attached_.emplace(*token, connection.get());
+}
+
+/// A GET for a connection that has its transport: the next poll, or a mistake.
+void Hub::connect_again(const http::Request& request, http::Exchange exchange, Connection& connection) {
+  Framing framing = asked_framing(request);
+  if (framing != connection.transport_->framing())
+    return refuse(request, exchange, 400, "A connection cannot change its transport.");
+  if (framing != Framing::body) return refuse(request, exchange, 409, "This connection is attached already.");
+  static_cast<LongPollingTransport&>(*connection.transport_).poll(origins_.headers(request), std::move(exchange));
+}
+
+/// The connection that a POST or DELETE means; null, and answered, if there is none.
+Connection* Hub::attached(const http::Request& request, http::Exchange& exchange) {
+  auto token = request.parameter("id");
+  if (!token) {
+    refuse(request, exchange, 400, "Connection ID required");
+    return nullptr;
+  }
+  if (pending_.contains(*token)) {
+    refuse(request, exchange, 400, "This connection has no transport yet.");
+    return nullptr;
+  }
+  auto found = attached_.find(*token);
+  if (found == attached_.end()) {
+    refuse(request, exchange, 404, unknown_connection);
+    return nullptr;
+  }
+  return found->second;
+}
+
+void Hub::receive(const http::Request& request, http::Exchange exchange) {
+  Connection* connection = attached(request, exchange);
+  if (!connection) return;
+  if (connection->transport_->framing() == Framing::websocket)
+    return refuse(request, exchange, 405, "A WebSocket connection takes no POST.");
+  if (connection->transport_->closing()) return refuse(request, exchange, 404, unknown_connection);
+  connection->received(request.body);
+  connection->received_all();
+  exchange.respond({.content_type = "text/plain", .headers = origins_.headers(request)});
+}
+
+void Hub::remove(const http::Request& request, http::Exchange exchange) {
+  Connection* connection = attached(request, exchange);
+  if (!connection) return;
+  if (connection->transport_->framing() != Framing::body)
+    return refuse(request, exchange, 400, "Only a connection that polls is deleted.");
+  static_cast<LongPollingTransport&>(*connection->transport_).remove();
+  exchange.respond({.status = 202, .content_type = "text/plain", .headers = origins_.headers(request)});
 }
 
 void Hub::connect_plain(const http::Request& request, http::Exchange exchange) {
   auto connection = make_connection(random_id(), {}, &plain_protocol());
   std::vector<std::string> groups;
   for (const std::string& device : request.parameters("device")) groups.push_back(device_group(device));
-  accept(request, std::move(exchange), connection, groups);
+  accept(request, std::move(exchange), connection, Framing::websocket, groups);
 }
 
 std::shared_ptr<Connection> Hub::make_connection(std::string id, std::string token, const Protocol* protocol) {
@@ -117,24 +193,39 @@ std::shared_ptr<Connection> Hub::make_connection(std::string id, std::string tok
 }
 
 bool Hub::accept(const http::Request& request, http::Exchange exchange, const std::shared_ptr<Connection>& connection,
-                 const std::vector<std::string>& groups) {
+                 Framing framing, const std::vector<std::string>& groups) {
   if (connections_.size() >= options_.max_connections) {
     counters_.refused_full.add();
     refuse(request, exchange, 503, "This hub is full.");
     return false;
   }
-  auto stream = http::websocket::upgrade(request, std::move(exchange));
-  if (!stream) return false;
+  std::unique_ptr<http::Stream> stream;
+  if (framing == Framing::websocket) stream = http::websocket::upgrade(request, std::move(exchange));
+  if (framing == Framing::event_stream) stream = exchange.take_over(EventStreamTransport::head(origins_.headers(request)));
+  if (framing != Framing::body && !stream) return false;
   connection->place_ = connections_.size();
   connections_.push_back(connection);
   counters_.clients.set(connections_.size());
-  auto transport = std::make_unique<WebSocketTransport>(*connection, std::move(stream), connection->queue(), scratch_,
-                                                        options_.client_queue);
-  WebSocketTransport& websocket = *transport;
   if (!groups.empty()) subscribe(*connection, groups);  // before it is attached, so that it is owed no more than it wants
-  connection->attach(std::move(transport));
-  flush_touched();
-  websocket.start();
+
+  auto attach = [&](auto transport) -> auto& {
+    auto& attached = *transport;
+    connection->attach(std::move(transport));
+    flush_touched();
+    return attached;
+  };
+  Outgoing& queue = connection->queue();
+  if (framing == Framing::websocket) {
+    attach(std::make_unique<WebSocketTransport>(*connection, std::move(stream), queue, scratch_, options_.client_queue))
+        .start();
+  } else if (framing == Framing::event_stream) {
+    attach(std::make_unique<EventStreamTransport>(*connection, std::move(stream), queue, scratch_, options_.client_queue))
+        .start();
+  } else {
+    LongPollingTransport::Limits limits{.poll = options_.poll_timeout, .away = options_.attach_timeout};
+    attach(std::make_unique<LongPollingTransport>(*connection, queue, loop_, limits))
+        .poll(origins_.headers(request), std::move(exchange));
+  }
   return true;
 }
 

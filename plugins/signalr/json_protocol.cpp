@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <array>
 #include <utility>
 
 #include "plugins/signalr/messagepack.h"
@@ -126,8 +127,23 @@ void read_members(Reader& reader, Message& message) {
   }
 }
 
+/// One event: each line of its text in a data line of its own.
+void append_text_event(std::string& out, std::string_view text) {
+  while (true) {
+    auto end = text.find('\n');
+    out += "data: ";
+    out += text.substr(0, end);
+    out += "\r\n";
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  out += "\r\n";
+}
+
 class JsonProtocol final : public Protocol {
  public:
+  explicit JsonProtocol(Framing framing) : framing_(framing) {}
+
   std::string_view name() const override { return "json"; }
 
   Cut cut(std::string_view bytes) const override {
@@ -151,7 +167,11 @@ class JsonProtocol final : public Protocol {
   }
 
   void append_framed(std::string& out, std::string_view messages) const override {
-    http::websocket::append_frame(out, http::websocket::Opcode::text, messages);
+    switch (framing_) {
+      case Framing::websocket: return http::websocket::append_frame(out, http::websocket::Opcode::text, messages);
+      case Framing::event_stream: return append_text_event(out, messages);
+      case Framing::body: out += messages;
+    }
   }
 
   void append_invocation(std::string& out, std::string_view target, const json& arguments) const override {
@@ -246,6 +266,8 @@ class JsonProtocol final : public Protocol {
     out += '}';
     out += record_separator;
   }
+
+  Framing framing_;
 };
 
 class PlainProtocol final : public Protocol {
@@ -282,9 +304,10 @@ nlohmann::json parse_json(std::string_view text, std::size_t depth) {
   return json::parse(text.begin(), text.end(), nullptr, false);
 }
 
-const Protocol& json_protocol() {
-  static const JsonProtocol protocol;
-  return protocol;
+const Protocol& json_protocol(Framing framing) {
+  static const std::array protocols{JsonProtocol(Framing::websocket), JsonProtocol(Framing::event_stream),
+                                    JsonProtocol(Framing::body)};
+  return protocols[static_cast<std::size_t>(framing)];
 }
 
 const Protocol& plain_protocol() {

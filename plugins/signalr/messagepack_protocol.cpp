@@ -1,3 +1,5 @@
+#include <cassert>
+
 #include "plugins/signalr/messagepack.h"
 #include "plugins/signalr/protocol.h"
 #include "runner/http/websocket.h"
@@ -85,6 +87,8 @@ struct Reader {
 
 class MessagePackProtocol final : public Protocol {
  public:
+  explicit MessagePackProtocol(Framing framing) : framing_(framing) {}
+
   std::string_view name() const override { return "messagepack"; }
 
   Cut cut(std::string_view bytes) const override {
@@ -113,7 +117,8 @@ class MessagePackProtocol final : public Protocol {
   }
 
   void append_framed(std::string& out, std::string_view messages) const override {
-    http::websocket::append_frame(out, http::websocket::Opcode::binary, messages);
+    if (framing_ == Framing::websocket) return http::websocket::append_frame(out, http::websocket::Opcode::binary, messages);
+    out += messages;
   }
 
   void append_invocation(std::string& out, std::string_view target, const json& arguments) const override {
@@ -218,13 +223,16 @@ class MessagePackProtocol final : public Protocol {
     messagepack::append_length(out, body.size());
     out += body;
   }
+
+  Framing framing_;
 };
 
 }  // namespace
 
-const Protocol& messagepack_protocol() {
-  static const MessagePackProtocol protocol;
-  return protocol;
+const Protocol& messagepack_protocol(Framing framing) {
+  static const MessagePackProtocol websocket(Framing::websocket), body(Framing::body);
+  assert(framing != Framing::event_stream && "the handshake refuses binary messages in events");
+  return framing == Framing::websocket ? websocket : body;
 }
 
 }  // namespace millrace::signalr

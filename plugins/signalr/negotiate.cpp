@@ -48,7 +48,8 @@ Negotiation read_negotiation(const http::Request& request) {
   return {.version = std::min(version, 1)};
 }
 
-std::string negotiation_body(const Negotiation& negotiation, const std::string& id, const std::string& token) {
+std::string negotiation_body(const Negotiation& negotiation, const std::string& id, const std::string& token,
+                             const Transports& transports) {
   if (!negotiation.error.empty()) {
     std::string body = R"({"error":)";
     append_json_string(body, negotiation.error);
@@ -56,7 +57,15 @@ std::string negotiation_body(const Negotiation& negotiation, const std::string& 
   }
   std::string body = fmt::format(R"({{"negotiateVersion":{},"connectionId":"{}",)", negotiation.version, id);
   if (negotiation.version >= 1) body += fmt::format(R"("connectionToken":"{}",)", token);
-  return body + R"("availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]})";
+  std::string offers;
+  auto offer = [&](std::string_view name, std::string_view formats) {
+    if (!offers.empty()) offers += ',';
+    offers += fmt::format(R"({{"transport":"{}","transferFormats":[{}]}})", name, formats);
+  };
+  if (transports.websockets) offer("WebSockets", R"("Text","Binary")");
+  if (transports.server_sent_events) offer("ServerSentEvents", R"("Text")");
+  if (transports.long_polling) offer("LongPolling", R"("Text","Binary")");
+  return body + R"("availableTransports":[)" + offers + "]}";
 }
 
 }  // namespace millrace::signalr

@@ -17,7 +17,17 @@ struct Negotiation {
 /// Reads negotiateVersion of a request. A pure function.
 Negotiation read_negotiation(const http::Request& request);
 
+/// How clients may connect.
+struct Transports {
+  bool websockets = true;
+  bool server_sent_events = true;
+  bool long_polling = true;
+
+  friend bool operator==(const Transports&, const Transports&) = default;
+};
+
 /// The body that offers what there is. `token` is left out in version 0, where the id serves as token.
-std::string negotiation_body(const Negotiation& negotiation, const std::string& id, const std::string& token);
+std::string negotiation_body(const Negotiation& negotiation, const std::string& id, const std::string& token,
+                             const Transports& transports = {});
 
 }  // namespace millrace::signalr

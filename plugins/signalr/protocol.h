@@ -37,16 +37,24 @@ struct Message {
   std::vector<std::string> streams;  ///< streamIds
 };
 
+/// What carries hub messages to a client: it decides the framing, which is part of the frames that clients share.
+enum class Framing {
+  websocket,     ///< RFC 6455
+  event_stream,  ///< Server-Sent Events
+  body,          ///< as they are, in the bodies of HTTP answers
+};
+
 /// Where the first message in some bytes ends.
 struct Cut {
   std::size_t size = 0;     ///< of the message, its delimiter or prefix included; 0: it is not complete
   std::size_t payload = 0;  ///< of the message without those; of an incomplete one, as much as is known of it
 };
 
-/// How hub messages look on the wire. Stateless; one object serves all connections. What a pipeline publishes comes encoded
+/// How hub messages look on the wire. Stateless; one object serves all
+/// connections that share a protocol and a framing. What a pipeline publishes comes encoded
 /// already; what methods return comes as a value, its binary parts being bytes or timestamps (see messagepack.h), which JSON
-/// writes as base64 and ISO 8601. append_... add whole hub messages to `out`; what is to go out as one WebSocket message is
-/// then framed with append_framed.
+/// writes as base64 and ISO 8601. append_... add whole hub messages to `out`; what is to go out as one unit is then framed
+/// with append_framed.
 class Protocol {
  public:
   virtual ~Protocol() = default;
@@ -58,7 +66,7 @@ class Protocol {
   /// Decodes one message as cut() found it. Nothing for a type that it does not know; an error for what is malformed.
   virtual Result<std::optional<Message>> parse(std::string_view message) const = 0;
 
-  /// Frames `messages` for a WebSocket.
+  /// Frames `messages` as one WebSocket message, event or piece of a body.
   virtual void append_framed(std::string& out, std::string_view messages) const = 0;
 
   virtual void append_invocation(std::string& out, std::string_view target, const nlohmann::json& arguments) const = 0;
@@ -81,10 +89,10 @@ class Protocol {
 };
 
 /// HubProtocol.md, JSON encoding.
-const Protocol& json_protocol();
+const Protocol& json_protocol(Framing framing = Framing::websocket);
 
-/// HubProtocol.md, MessagePack encoding.
-const Protocol& messagepack_protocol();
+/// HubProtocol.md, MessagePack encoding, which events cannot carry.
+const Protocol& messagepack_protocol(Framing framing = Framing::websocket);
 
 /// No hub protocol: each record or event is a WebSocket message of its own, a JSON line with "target" beside its members. What
 /// the client sends is ignored.

@@ -126,8 +126,8 @@ TEST_CASE("other methods and origins are refused on hub paths") {
   CHECK(test::status_of(test::http_exchange(server.port, test::http_get("/hubs/telemetry/negotiate"))) == 405);
   CHECK(test::status_of(test::http_exchange(server.port, test::http_get("/hubs/telemetry"))) == 400);
   CHECK(test::status_of(test::http_exchange(server.port, test::http_get("/hubs/telemetry?id=x"))) == 404);
-  CHECK(test::status_of(test::http_exchange(server.port,
-                                            "DELETE /hubs/telemetry HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == 405);
+  CHECK(test::status_of(
+            test::http_exchange(server.port, "PUT /hubs/telemetry HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == 405);
   for (auto path : {"/hubs/telemetry", "/hubs/telemetry/ws"})
     CHECK(test::status_of(
               test::http_exchange(server.port, upgrade(path, "Connection: close\r\nOrigin: http://evil.example\r\n"))) == 403);

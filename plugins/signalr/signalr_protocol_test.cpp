@@ -99,10 +99,25 @@ TEST_CASE("records of a turn share one invocation, and are lines of their own wi
   CHECK(framed == "\x81\x13{\"target\":\"alert\"}\n");
 }
 
+TEST_CASE("an event has each line of its text in a line of data, a body has messages as they are") {
+  std::string framed;
+  json_protocol(Framing::event_stream).append_framed(framed, "one\ntwo");
+  CHECK(framed == "data: one\r\ndata: two\r\n\r\n");
+  framed.clear();
+  json_protocol(Framing::body).append_framed(framed, "one");
+  messagepack_protocol(Framing::body).append_framed(framed, "two");
+  CHECK(framed == "onetwo");
+}
+
 TEST_CASE("a handshake is accepted or refused in the words that clients know") {
   CHECK(read_handshake(R"({"protocol":"json","version":1})").response() == "{}\x1e");
   CHECK(read_handshake(R"({"version":2,"protocol":"json","more":1})").version == 2);
   CHECK(read_handshake(R"({"protocol":"messagepack","version":1})").protocol == &messagepack_protocol());
+  CHECK(read_handshake(R"({"protocol":"json","version":1})", Framing::event_stream).protocol ==
+        &json_protocol(Framing::event_stream));
+  CHECK(read_handshake(R"({"protocol":"messagepack","version":1})", Framing::event_stream).error ==
+        "Cannot use the 'messagepack' protocol on the current transport. The transport does not support 'Binary' transfer "
+        "format.");
   auto error = [](std::string_view text) { return read_handshake(text).error; };
   CHECK(error(R"({"protocol":"xml","version":1})") == "The protocol 'xml' is not supported.");
   CHECK(error(R"({"protocol":"json","version":9})") == "The server does not support version 9 of the 'json' protocol.");
@@ -124,7 +139,10 @@ TEST_CASE("negotiate clamps the version and words its errors") {
         R"({"error":"The client requested version '-1', but the server does not support this version."})");
   CHECK(
       negotiation_body({.version = 1}, "I", "T") ==
-      R"({"negotiateVersion":1,"connectionId":"I","connectionToken":"T","availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]})");
+      R"({"negotiateVersion":1,"connectionId":"I","connectionToken":"T","availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]},)"
+      R"({"transport":"ServerSentEvents","transferFormats":["Text"]},{"transport":"LongPolling","transferFormats":["Text","Binary"]}]})");
+  CHECK(negotiation_body({}, "I", "I", {.websockets = false, .server_sent_events = false})
+            .ends_with(R"("availableTransports":[{"transport":"LongPolling","transferFormats":["Text","Binary"]}]})"));
   CHECK(negotiation_body({.version = 0}, "I", "I").find("connectionToken") == std::string::npos);
 }
 

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "plugins/signalr/outgoing.h"
+#include "plugins/signalr/protocol.h"
+#include "runner/http/loop.h"
 #include "runner/http/websocket.h"
 
 namespace millrace::signalr {
@@ -38,7 +40,15 @@ class Transport {
     virtual void ended() = 0;
   };
 
+  using Time = http::Loop::Clock::time_point;
+
   virtual ~Transport() = default;
+
+  /// As negotiation calls it.
+  virtual std::string_view name() const = 0;
+
+  /// How messages must be framed for it.
+  virtual Framing framing() const = 0;
 
   /// Writes as much of the queue as the socket takes now; false if it would have to wait, in which case writable() follows.
   virtual bool write(Outgoing& queue) = 0;
@@ -51,6 +61,9 @@ class Transport {
 
   /// Asks the client whether it still lives, where the hub protocol has no ping of its own.
   virtual void ping(Outgoing& queue) = 0;
+
+  /// Looks at the clock; false if the client has gone without a word.
+  virtual bool tick(Time) { return true; }
 
   /// Drops the connection.
   virtual void abort() = 0;

@@ -1,7 +1,5 @@
 #include "plugins/signalr/websocket_transport.h"
 
-#include <array>
-
 namespace millrace::signalr {
 
 namespace websocket = http::websocket;
@@ -20,7 +18,9 @@ SharedFrame control_frame(websocket::Opcode opcode, std::string_view payload) {
 
 WebSocketTransport::WebSocketTransport(Owner& owner, std::unique_ptr<http::Stream> stream, Outgoing& queue,
                                        std::span<char> scratch, std::size_t send_buffer)
-    : owner_(owner), stream_(std::move(stream)), queue_(queue), scratch_(scratch) {
+    : owner_(owner), stream_(std::move(stream)), queue_(queue), scratch_(scratch), writer_(*stream_, owner, [this] {
+        finish_if_done();
+      }) {
   stream_->limit_send_buffer(send_buffer);
 }
 
@@ -69,29 +69,7 @@ void WebSocketTransport::close(std::optional<std::uint16_t>) {
 
 void WebSocketTransport::ping(Outgoing& queue) { queue.push(control_frame(websocket::Opcode::ping, {})); }
 
-bool WebSocketTransport::write(Outgoing& queue) {
-  if (waits_for_write_ || state_ == State::ended) return queue.empty();
-  std::array<std::string_view, 16> pieces;
-  while (!queue.empty()) {
-    std::size_t count = queue.front(pieces);
-    http::Io io = stream_->write(std::span(pieces).first(count));
-    queue.sent(io.bytes);
-    if (io.closed) {
-      queue.discard();
-      owner_.broken();
-      return true;
-    }
-    if (io.bytes > 0) continue;
-    waits_for_write_ = true;
-    stream_->when_writable([this] {
-      waits_for_write_ = false;
-      owner_.writable();
-      if (state_ != State::ended) finish_if_done();
-    });
-    return false;
-  }
-  return true;
-}
+bool WebSocketTransport::write(Outgoing& queue) { return state_ == State::ended ? queue.empty() : writer_.write(queue); }
 
 void WebSocketTransport::close(Outgoing& queue, websocket::CloseCode code, std::string_view reason) {
   if (state_ != State::open) return;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 
+#include "plugins/signalr/stream_writer.h"
 #include "plugins/signalr/transport.h"
 #include "runner/http/stream.h"
 
@@ -17,6 +18,8 @@ class WebSocketTransport final : public Transport, private http::websocket::Fram
 
   void start();
 
+  std::string_view name() const override { return "WebSockets"; }
+  Framing framing() const override { return Framing::websocket; }
   bool write(Outgoing& queue) override;
   void close(Outgoing& queue, http::websocket::CloseCode code, std::string_view reason) override;
   bool closing() const override { return state_ != State::open; }
@@ -41,8 +44,8 @@ class WebSocketTransport final : public Transport, private http::websocket::Fram
   Outgoing& queue_;
   std::span<char> scratch_;
   http::websocket::FrameReader frames_;
+  StreamWriter writer_;
   State state_ = State::open;
-  bool waits_for_write_ = false;
   bool writing_ended_ = false;
   bool violated_ = false;  ///< the client broke the framing: what it sends is not read any more
 };

@@ -25,6 +25,8 @@ signalr::HubOptions read_options(const json& from) {
   options.keep_alive = Time(from.value("keep_alive", options.keep_alive.count()));
   options.client_timeout = Time(from.value("client_timeout", options.client_timeout.count()));
   options.flush = Time(from.value("flush", options.flush.count()));
+  options.poll_timeout = Time(from.value("poll_timeout", options.poll_timeout.count()));
+  options.attach_timeout = Time(from.value("attach_timeout", options.attach_timeout.count()));
   options.origins = from.value("origins", options.origins);
   return options;
 }
@@ -38,6 +40,9 @@ void add_test_methods(signalr::Hub& hub) {
   hub.method("ThrowException", [](signalr::Call call) {
     std::string text = call.arguments.empty() ? "" : call.arguments[0].get<std::string>();
     call.fail("An unexpected error occurred invoking 'ThrowException' on the server. InvalidOperationException: " + text);
+  });
+  hub.method("GetActiveTransportName", [](signalr::Call call) {
+    if (auto caller = call.caller()) call.result(caller->transport_name());
   });
   hub.method("InvokeWithString", [](signalr::Call call) {
     auto caller = call.caller();

@@ -1,0 +1,31 @@
+#include "plugins/signalr/stream_writer.h"
+
+#include <array>
+
+namespace millrace::signalr {
+
+bool StreamWriter::write(Outgoing& queue) {
+  if (waits_) return queue.empty();
+  std::array<std::string_view, 16> pieces;
+  while (!queue.empty()) {
+    std::size_t count = queue.front(pieces);
+    http::Io io = stream_.write(std::span(pieces).first(count));
+    queue.sent(io.bytes);
+    if (io.closed) {
+      queue.discard();
+      owner_.broken();
+      return true;
+    }
+    if (io.bytes > 0) continue;
+    waits_ = true;
+    stream_.when_writable([this] {
+      waits_ = false;
+      owner_.writable();
+      resumed_();
+    });
+    return false;
+  }
+  return true;
+}
+
+}  // namespace millrace::signalr

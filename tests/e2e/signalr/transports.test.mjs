@@ -1,0 +1,88 @@
+// The official client over each transport and hub protocol that it can combine.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { HttpTransportType } from '@microsoft/signalr';
+import { until } from '../support/wait.mjs';
+import { TestHub, client, deferred, started, valuesOf } from './hub_client.mjs';
+
+const { WebSockets, ServerSentEvents, LongPolling } = HttpTransportType;
+const combinations = [
+  { transport: WebSockets },
+  { transport: WebSockets, messagepack: true },
+  { transport: ServerSentEvents },
+  { transport: LongPolling },
+  { transport: LongPolling, messagepack: true },
+];
+const nameOf = ({ transport, messagepack }) => `${messagepack ? 'messagepack' : 'json'} over ${HttpTransportType[transport]}`;
+
+for (const combination of combinations) {
+  test(`${nameOf(combination)}: calls, telemetry, alerts, and a clean end`, async (t) => {
+    const hub = await TestHub.start(t);
+    await hub.publish({ device: 'a', value: 1 });
+    const connection = await started(t, hub, combination);
+    assert.equal(await connection.invoke('GetActiveTransportName'), HttpTransportType[combination.transport]);
+    const value = { text: 'žluť 🌊\n\r\u2028', list: [1, 2.5, null, []] };
+    assert.deepEqual(await connection.invoke('Echo', value), value);
+    await assert.rejects(connection.invoke('DoesNotExist'), /Unknown hub method 'DoesNotExist'/);
+    await until('the latest value', () => valuesOf(connection, 'a').length === 1);
+    for (let i = 2; i <= 20; ++i) await hub.publish({ device: 'a', value: i }, { device: 'b', value: i, kind: 'alert' });
+    await until('all of it', () => connection.alerts.length === 19);
+    assert.deepEqual(valuesOf(connection, 'a'), Array.from({ length: 20 }, (_, i) => i + 1));
+    const closed = deferred();
+    connection.onclose(closed.resolve);
+    await connection.stop();
+    assert.equal(await closed.promise, undefined);
+    await until('the hub to notice', async () => (await hub.figures()).clients === 0);
+  });
+
+  test(`${nameOf(combination)}: a hub that closes sends its clients away to come again`, async (t) => {
+    const hub = await TestHub.start(t);
+    const connection = await started(t, hub, { reconnect: true, ...combination });
+    const back = deferred();
+    connection.onreconnected(back.resolve);
+    connection.onclose((error) => back.reject(error ?? new Error('closed for good')));
+    const first = connection.connectionId;
+    await hub.command({ retire: true });
+    assert.notEqual(await back.promise, first);
+    assert.equal(await connection.invoke('Echo', 'again'), 'again');
+  });
+
+  test(`${nameOf(combination)}: a message beyond 32 KiB ends the connection with a reason`, async (t) => {
+    const hub = await TestHub.start(t);
+    const connection = await started(t, hub, combination);
+    const closed = deferred();
+    connection.onclose(closed.resolve);
+    connection.invoke('Echo', 'x'.repeat(33_000)).catch(() => {});
+    assert.match((await closed.promise).message, /The maximum message size of 32768B was exceeded\./);
+  });
+
+  test(`${nameOf(combination)}: an idle connection is kept`, async (t) => {
+    const hub = await TestHub.start(t, { keep_alive: 50, client_timeout: 500, poll_timeout: 200 });
+    const connection = await started(t, hub, { ...combination, keepAlive: 50, serverTimeout: 500 });
+    let lost = false;
+    connection.onclose(() => (lost = true));
+    const since = Date.now();
+    await until('time-outs to pass', () => lost || Date.now() - since > 1200);
+    assert.equal(lost, false);
+    assert.equal(await connection.invoke('Echo', 1), 1);
+  });
+}
+
+test('a client picks a transport that its protocol can use', async (t) => {
+  const hub = await TestHub.start(t);
+  const transport = ServerSentEvents | LongPolling;
+  const text = await started(t, hub, { transport });
+  const binary = await started(t, hub, { transport, messagepack: true });
+  assert.equal(await text.invoke('GetActiveTransportName'), 'ServerSentEvents');
+  assert.equal(await binary.invoke('GetActiveTransportName'), 'LongPolling');
+  await assert.rejects(client(t, hub, { transport: ServerSentEvents, messagepack: true }).start(), /Binary/);
+});
+
+test('a client of every combination gets the same broadcast', async (t) => {
+  const hub = await TestHub.start(t);
+  const clients = await Promise.all(combinations.map((one) => started(t, hub, one)));
+  const batch = Array.from({ length: 50 }, (_, i) => ({ device: `d${i}`, value: i * 1e6 }));
+  await hub.publish(...batch);
+  await until('it everywhere', () => clients.every((one) => one.records.length === 50));
+  for (const one of clients) assert.deepEqual(one.records, clients[0].records);
+});
