@@ -54,6 +54,9 @@ class Queue {
   /// Whether the sender should wait before it makes more. Only a blocking link, or one clogged with alerts, is ever full.
   bool full() const;
 
+  /// Full twice over: not even what a stage says of its own accord may be added.
+  bool clogged() const { return full() && (records_ > 2 * limits_.records || bytes_ > 2 * limits_.bytes); }
+
  private:
   struct Waiting {
     Envelope envelope;
@@ -92,6 +95,7 @@ class Link {
   // The sender's end.
   void send(Envelope envelope);
   bool full() const { return queue_.full(); }
+  bool clogged() const { return queue_.clogged(); }
   bool empty() const { return queue_.empty(); }
   /// Takes in what the receiver has granted and sends what it may; true if anything moved.
   bool pump();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstdint>
 #include <vector>
@@ -11,11 +12,15 @@
 namespace millrace::link {
 
 struct Poller::Items {
-  std::vector<zmq_pollitem_t> receivers;
+  struct Receiver {
+    void* socket;
+    std::function<bool()> wanted;
+  };
   struct Sender {
     const Link* link;
     void* socket;
   };
+  std::vector<Receiver> receivers;
   std::vector<Sender> senders;
   std::vector<zmq_pollitem_t> polled;
 };
@@ -38,8 +43,8 @@ void Poller::clear() {
   items_->senders.clear();
 }
 
-void Poller::watch_receiver(const Link& link) {
-  if (void* socket = link.receiver_socket()) items_->receivers.push_back({socket, 0, ZMQ_POLLIN, 0});
+void Poller::watch_receiver(const Link& link, std::function<bool()> wanted) {
+  if (void* socket = link.receiver_socket()) items_->receivers.push_back({socket, std::move(wanted)});
 }
 
 void Poller::watch_sender(const Link& link) {
@@ -50,11 +55,14 @@ void Poller::wait(std::optional<Duration> longest) {
   asleep_.store(true);
   if (!pending_.exchange(false)) {
     auto& polled = items_->polled;
-    polled = items_->receivers;
+    polled.clear();
+    for (const Items::Receiver& receiver : items_->receivers)
+      if (!receiver.wanted || receiver.wanted()) polled.push_back({receiver.socket, 0, ZMQ_POLLIN, 0});
     for (const Items::Sender& sender : items_->senders)
       if (!sender.link->empty()) polled.push_back({sender.socket, 0, ZMQ_POLLIN, 0});
     polled.push_back({nullptr, wakes_, ZMQ_POLLIN, 0});
-    // Rounded up: a thread that wakes early would only wait again.
+    // Rounded up: a thread that wakes early would only wait again. A moment that has passed is now, not for ever.
+    if (longest) longest = std::max(*longest, Duration(0));
     long timeout = longest ? static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(*longest).count()) : -1;
     zmq_poll(polled.data(), static_cast<int>(polled.size()), timeout);
     if (polled.back().revents != 0) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -20,9 +21,10 @@ class Poller {
   /// Ends a wait(), the present or the next. Any thread; costs a system call only if the thread sleeps.
   void wake() noexcept;
 
-  /// The ends that the thread owns. A sender's end is watched only while it has something to send.
+  /// The ends that the thread owns. A sender's end is watched only while it has something to send, a receiver's only while
+  /// `wanted` says so: what nobody takes would end every wait at once.
   void clear();
-  void watch_receiver(const Link& link);
+  void watch_receiver(const Link& link, std::function<bool()> wanted = {});
   void watch_sender(const Link& link);
 
   /// Returns when a link has moved, somebody woke the thread, or `longest` has passed.

@@ -151,7 +151,9 @@ class Subscriber final : public Source {
       epoch_ = welcome.epoch;
       expected_ = welcome.first;
       in_hand_.clear();
-      granted_ = 0;
+      refused_.clear();
+      settled_.clear();
+      asked_ = 0;
     }
     granted_ = 0;  // say it again: what was said may be lost
   }
@@ -182,13 +184,12 @@ class Subscriber final : public Source {
     for (const Inbound::Ended& ended : inbound_->take_ended()) {
       if (ended.epoch != epoch_) continue;
       in_hand_.erase(ended.number);
-      if (ended.how == Settlement::settled) {
+      if (ended.how == Settlement::settled)
         settled_.push_back(ended.number);
-      } else {
+      else
         refused_.insert(ended.number);
-        ask_again(ended.number);
-      }
     }
+    if (!refused_.empty()) ask_again(*refused_.begin());
     auto now = Socket::Clock::now();
     if (epoch_ == 0 || now - heard_ > silence) {
       if (now - greeted_ >= Socket::pace) hello();

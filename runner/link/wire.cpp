@@ -204,7 +204,7 @@ std::string encode_batch(const Batch& batch) {
   Json all = Json::array();
   for (const Record& r : batch.records)
     all.push_back({std::string(r.device), r.time.time_since_epoch().count(), r.arrival.time_since_epoch().count(),
-                   std::string(r.kind), to_json(r.fields.view()), to_json(r.meta.view())});
+                   std::string(r.kind), to_json(r.fields.view()), to_json(r.meta.view()), r.source, r.sequence});
   std::string out;
   Json::to_msgpack(all, out);
   return out;
@@ -216,7 +216,7 @@ Result<Batch> decode_batch(std::string_view payload) {
     Batch batch;
     Arena& arena = batch.arena();
     for (const Json& one : all) {
-      if (!one.is_array() || one.size() != 6 || !one[1].is_number_integer() || !one[2].is_number_integer())
+      if (!one.is_array() || one.size() != 8 || !one[1].is_number_integer() || !one[2].is_number_integer())
         throw Malformed{"a record without its members"};
       Record& r = batch.append();
       r.device = arena.copy(text_at(one, 0));
@@ -226,6 +226,8 @@ Result<Batch> decode_batch(std::string_view payload) {
       r.kind = what == kind::telemetry ? kind::telemetry : arena.copy(what);
       r.fields = to_fields(one[4], arena);
       r.meta = to_fields(one[5], arena);
+      r.source = static_cast<std::uint32_t>(number_at(one, 6));
+      r.sequence = number_at(one, 7);
     }
     return batch;
   } catch (const Malformed& m) {

@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 namespace millrace::supervise {
 namespace {
 
-/// How long a stage that a reload replaces may take to bring its state to safety.
-constexpr Duration replace_patience = 5s;
+/// How long the stages that a reload replaces may take, together, to bring their state to safety.
+constexpr Duration replace_patience = 3s;
 
 std::vector<std::string> notified_by(const graph::Pipeline& pipeline, std::size_t index) {
   std::vector<std::string> ids;
@@ -38,7 +39,7 @@ std::string RunningPipeline::worker_name(const graph::Stage& stage) {
 }
 
 RunningPipeline::RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Services> services, std::function<void()> on_change)
-    : services_(std::move(services)), on_change_(std::move(on_change)) {
+    : name_(pipeline.name), services_(std::move(services)), on_change_(std::move(on_change)) {
   build(std::move(pipeline), {});
 }
 
@@ -72,8 +73,7 @@ void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> fo
       slot.runner = std::move(old->second.runner);
     } else {
       slot.runner = make(definition_, i);
-      if (old != former.end())
-        if (auto held = old->second.runner->take_held()) slot.runner->adopt_held(std::move(*held));
+      if (old != former.end()) slot.runner->succeed(*old->second.runner);
     }
     if (!workers_.contains(slot.worker))
       workers_[slot.worker] = std::make_unique<Worker>(slot.worker, *services_->clock, on_change_);
@@ -114,7 +114,11 @@ void RunningPipeline::link() {
   }
   for (auto& [key, gone] : old) {
     if (!gone.link) continue;
+    // A reader that is still there gets it again by the new way; for one that is gone it was meant no longer.
+    bool reader_remains =
+        std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.definition.id == key.second; });
     for (link::Envelope& envelope : gone.link->drain()) {
+      if (reader_remains) continue;
       if (envelope.batch) figures_[key.second]->dropped("stage_removed").add(envelope.batch->size());
       envelope.ack.settle();
     }
@@ -206,19 +210,26 @@ void RunningPipeline::reload(graph::Pipeline next) {
   for (std::size_t i = 0; i < next.stages.size(); ++i) identities[next.stages[i].id] = identity_of(next, i);
 
   auto stands_still = [&](const std::string& worker) {
-    return !before.contains(worker) || !after.contains(worker) || before[worker] != after[worker];
+    bool replaces = std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.replaced && s.worker == worker; });
+    return replaces || !before.contains(worker) || !after.contains(worker) || before[worker] != after[worker];
   };
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     auto found = identities.find(slots_[i].definition.id);
     slots_[i].replaced = found == identities.end() || found->second != identity_of(definition_, i) ||
                          slots_[i].runner->condition() == Condition::failed;
+    // A source that has come to its end does not begin again.
+    if (slots_[i].runner->is_source() && slots_[i].runner->condition() == Condition::done)
+      slots_[i].replaced = found == identities.end();
     if (slots_[i].replaced) slots_[i].runner->host().request_stop();
   }
+  std::set<std::string> still;
   for (auto& [name, worker] : workers_)
-    if (stands_still(name)) worker->stop();
+    if (stands_still(name)) still.insert(name);
+  for (const std::string& name : still) workers_[name]->stop();
 
+  Time give_up = services_->clock->now() + replace_patience;
   for (Slot& slot : slots_)
-    if (slot.replaced) end_replaced(*slot.runner);
+    if (slot.replaced) end_replaced(*slot.runner, give_up);
 
   std::map<std::string, Slot> former;
   std::lock_guard lock(mutex_);
@@ -226,17 +237,16 @@ void RunningPipeline::reload(graph::Pipeline next) {
   build(std::move(next), std::move(former));
   std::erase_if(workers_, [&](const auto& entry) { return !after.contains(entry.first); });
   for (auto& [name, worker] : workers_) {
-    if (!stands_still(name)) continue;
+    if (before.contains(name) && !still.contains(name)) continue;
     wire(name);
     worker->start();
   }
 }
 
-void RunningPipeline::end_replaced(StageRunner& runner) {
+void RunningPipeline::end_replaced(StageRunner& runner, Time give_up) {
   auto poller = std::make_shared<link::Poller>();
   runner.host().wakes()->move_to(poller);
   runner.end_here(End::shutdown);
-  Time give_up = services_->clock->now() + replace_patience;
   while (runner.condition() != Condition::done && runner.condition() != Condition::failed) {
     Time now = services_->clock->now();
     if (now >= give_up) {

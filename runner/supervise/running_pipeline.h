@@ -35,6 +35,7 @@ class RunningPipeline {
   RunningPipeline& operator=(const RunningPipeline&) = delete;
 
   const graph::Pipeline& definition() const { return definition_; }
+  const std::string& name() const { return name_; }  ///< any thread; the same through reloads
 
   void start();
 
@@ -80,8 +81,9 @@ class RunningPipeline {
   void build(graph::Pipeline next, std::map<std::string, Slot> former);
   void link();
   void wire(const std::string& worker);
-  void end_replaced(StageRunner& runner);
+  void end_replaced(StageRunner& runner, Time give_up);
 
+  const std::string name_;
   graph::Pipeline definition_;
   std::shared_ptr<Services> services_;
   std::function<void()> on_change_;

@@ -40,6 +40,14 @@ bool only_telemetry(const Batch& batch) {
 StageRunner::StageRunner(std::string id, AnyStage stage, std::shared_ptr<StageHost> host, std::uint64_t seed)
     : id_(std::move(id)), stage_(std::move(stage)), host_(std::move(host)), backoff_(seed) {}
 
+void StageRunner::succeed(StageRunner& former) {
+  inputs_ = former.inputs_;
+  ended_ = former.ended_;
+  input_end_ = former.input_end_;
+  held_ = std::exchange(former.held_, std::nullopt);
+  if (held_ && !std::holds_alternative<std::unique_ptr<Sink>>(stage_)) held_.reset();
+}
+
 StageRunner::~StageRunner() {
   host_->wakes()->move_to(nullptr);
   host_->figures().connected.set(0);
@@ -86,19 +94,21 @@ bool StageRunner::run_tasks() {
 bool StageRunner::step(Time now) {
   bool moved = false;
   for (Output& output : outputs_) moved |= output.link->pump();
+  if (host_->wakes()->take()) tick_wanted_ = true;
+  if (retry_at_ && *retry_at_ <= now) retry_at_.reset();
   switch (condition_.load()) {
     case Condition::done:
     case Condition::failed: return moved;
     case Condition::connecting:
       if (end_asked_) return finish_unconnected(), true;
-      if (retry_at_ && now < *retry_at_) return moved;
+      if (retry_at_) return moved;
       return connect(now) || moved;
     case Condition::ending: return step_ending(now) || moved;
     case Condition::running: break;
   }
   moved |= run_tasks();
   if (end_asked_) return finish(end_), true;
-  if (host_->wakes()->take()) tick_wanted_ = true;
+  if (!inputs_.empty() && !held_ && all_inputs_ended()) return finish(input_end_), true;
   if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) return step_source(**source, now) || moved;
   if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) return step_transform(**transform, now) || moved;
   return step_sink(*std::get<std::unique_ptr<Sink>>(stage_), now) || moved;
@@ -112,12 +122,16 @@ bool StageRunner::connect(Time now) {
     return true;
   }
   tried_ = true;
-  if (backoff_.failures() > 0) host_->log(LogLevel::info, "connected");
   condition_ = Condition::running;
-  retry_at_.reset();
   tick_wanted_ = true;
   host_->figures().connected.set(1);
   return true;
+}
+
+void StageRunner::worked(Time now, bool proven) {
+  if (backoff_.failures() == 0) return;
+  backoff_.worked(now, proven);
+  if (backoff_.failures() == 0) host_->log(LogLevel::info, "works again");
 }
 
 bool StageRunner::tick_due(Time now, bool input_waits) {
@@ -134,9 +148,7 @@ bool StageRunner::tick_due(Time now, bool input_waits) {
 }
 
 bool StageRunner::step_source(Source& source, Time now) {
-  if (outputs_full() || (retry_at_ && now < *retry_at_)) return false;
-  if (!tick_due(now, false)) return false;
-  retry_at_.reset();
+  if (outputs_full() || retry_at_ || !tick_due(now, false)) return false;
   Result<Batch> polled = source.poll();
   if (!polled) {
     host_->write_dead_letters({});
@@ -152,7 +164,7 @@ bool StageRunner::step_source(Source& source, Time now) {
   Ack ack = std::move(polled->ack);
   bool something = !polled->empty() || !ack.empty();
   host_->write_dead_letters(ack);
-  backoff_.worked(now, something);
+  worked(now, something);
   if (!something) return false;
   tick_wanted_ = true;
   emit(std::move(*polled), std::move(ack));
@@ -160,31 +172,25 @@ bool StageRunner::step_source(Source& source, Time now) {
 }
 
 bool StageRunner::step_transform(Transform& transform, Time now) {
-  if (outputs_full()) return false;
-  bool patient = retry_at_ && now < *retry_at_;  // overloaded: time goes on for it, input waits
-  std::optional<link::Envelope> envelope = patient ? std::nullopt : receive();
+  // Time goes on for a stage that must wait with its input, as long as what it says about it can be kept.
+  std::optional<link::Envelope> envelope = wants_input() ? receive() : std::nullopt;
   bool input = envelope.has_value();
-  if (envelope && !envelope->batch) {
-    if (all_inputs_ended()) finish(envelope->end);
-    return true;
-  }
-  if (envelope) {
-    retry_at_.reset();
-    host_->figures().batches_in.add();
-    host_->figures().records_in.add(envelope->batch->size());
-    host_->in_hand = std::move(envelope->ack);
-    Result<Batch> out = transform.process(envelope->take());
-    Ack inherited = std::exchange(host_->in_hand, Ack{});
-    host_->write_dead_letters(inherited);
-    if (!out) {
-      failed(out.error(), now);
-      return true;
-    }
-    backoff_.worked(now, true);
-    emit(std::move(*out), std::move(inherited));
-  }
-  if (condition_ != Condition::running || !tick_due(now, input)) return input;
+  if (envelope && !envelope->batch) return true;
+  if (envelope) process(transform, std::move(*envelope), now);
+  if (condition_ != Condition::running || outputs_clogged() || !tick_due(now, input)) return input;
   return tick(transform, now) || input;
+}
+
+void StageRunner::process(Transform& transform, link::Envelope envelope, Time now) {
+  host_->figures().batches_in.add();
+  host_->figures().records_in.add(envelope.batch->size());
+  host_->in_hand = std::move(envelope.ack);
+  Result<Batch> out = transform.process(envelope.take());
+  Ack inherited = std::exchange(host_->in_hand, Ack{});
+  host_->write_dead_letters(inherited);
+  if (!out) return failed(out.error(), now);
+  worked(now, true);
+  emit(std::move(*out), std::move(inherited));
 }
 
 bool StageRunner::tick(Transform& transform, Time now) {
@@ -200,24 +206,22 @@ bool StageRunner::tick(Transform& transform, Time now) {
 }
 
 bool StageRunner::step_sink(Sink& sink, Time now) {
-  if (retry_at_ && now < *retry_at_) return false;
-  if (held_) {
+  bool moved = false;
+  if (held_ && !retry_at_) {
     write(sink, *std::exchange(held_, std::nullopt), now);
-    return true;
+    moved = true;
   }
-  std::optional<link::Envelope> envelope = receive();
+  std::optional<link::Envelope> envelope = wants_input() ? receive() : std::nullopt;
+  if (envelope && !envelope->batch) return true;
   bool input = envelope.has_value();
-  if (envelope && !envelope->batch) {
-    if (all_inputs_ended()) finish(envelope->end);
-    return true;
-  }
   if (envelope) {
     host_->figures().batches_in.add();
     host_->figures().records_in.add(envelope->batch->size());
     write(sink, std::move(*envelope), now);
   }
-  if (condition_ == Condition::running && !held_ && tick_due(now, input)) tick(sink, now);
-  return input;
+  // Also while a batch waits to be tried again: what makes room for it may be done in a tick.
+  if (condition_ == Condition::running && tick_due(now, input)) tick(sink, now);
+  return input || moved;
 }
 
 void StageRunner::tick(Sink& sink, Time now) {
@@ -227,14 +231,13 @@ void StageRunner::tick(Sink& sink, Time now) {
 }
 
 void StageRunner::write(Sink& sink, link::Envelope envelope, Time now) {
-  retry_at_.reset();
   host_->in_hand = std::move(envelope.ack);
   Result<void> written = sink.write(*envelope.batch);
   Ack ack = std::exchange(host_->in_hand, Ack{});
   if (written) {
     host_->write_dead_letters(ack);
     host_->figures().records_out.add(envelope.batch->size());
-    backoff_.worked(now, true);
+    worked(now, true);
     ack.settle();
     return;
   }
@@ -255,7 +258,6 @@ void StageRunner::write(Sink& sink, link::Envelope envelope, Time now) {
 
 bool StageRunner::step_ending(Time now) {
   run_tasks();
-  if (host_->wakes()->take()) tick_wanted_ = true;
   bool moved = false;
   if (tick_due(now, false)) {
     if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) moved = tick(**transform, now);
@@ -273,10 +275,19 @@ std::optional<link::Envelope> StageRunner::receive() {
     if (ended_[i]) continue;
     std::optional<link::Envelope> envelope = inputs_[i]->receive();
     if (!envelope) continue;
-    if (!envelope->batch) ended_[i] = true;
+    if (!envelope->batch) {
+      ended_[i] = true;
+      input_end_ = envelope->end;
+    }
     return envelope;
   }
   return std::nullopt;
+}
+
+bool StageRunner::wants_input() const { return condition_ == Condition::running && !held_ && !retry_at_ && !outputs_full(); }
+
+bool StageRunner::outputs_clogged() const {
+  return std::any_of(outputs_.begin(), outputs_.end(), [](const Output& o) { return o.link->clogged(); });
 }
 
 bool StageRunner::all_inputs_ended() const {
@@ -337,6 +348,7 @@ void StageRunner::end_here(End end) {
 }
 
 void StageRunner::finish_unconnected() {
+  end_asked_ = false;
   if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) (*source)->stop();
   complete();
 }
@@ -344,6 +356,7 @@ void StageRunner::finish_unconnected() {
 void StageRunner::finish(End end) {
   end_ = end;
   end_asked_ = false;
+  retry_at_.reset();
   condition_ = Condition::ending;
   if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) {
     (*source)->stop();
@@ -416,17 +429,15 @@ bool StageRunner::idle() const {
 }
 
 std::optional<Time> StageRunner::deadline() const {
-  if (end_asked_) return Time{};
-  switch (condition_.load()) {
-    case Condition::done:
-    case Condition::failed: return std::nullopt;
-    case Condition::connecting: return retry_at_ ? retry_at_ : std::optional(Time{});
-    case Condition::running:
-    case Condition::ending: break;
+  Condition condition = condition_.load();
+  if (condition == Condition::done || condition == Condition::failed) return std::nullopt;
+  if (condition == Condition::connecting) return end_asked_ ? Time{} : retry_at_.value_or(Time{});
+  if (condition == Condition::running && end_asked_) return Time{};
+  if (is_source()) {
+    if (retry_at_) return retry_at_;
+    if (outputs_full()) return std::nullopt;
   }
-  bool transform = std::holds_alternative<std::unique_ptr<Transform>>(stage_);
-  if (retry_at_ && !transform) return retry_at_;
-  if (outputs_full() && condition_ == Condition::running) return std::nullopt;
+  if (condition == Condition::running && outputs_clogged()) return retry_at_;
   if (tick_wanted_) return Time{};
   std::optional<Time> next = next_tick();
   return retry_at_ ? std::min(*retry_at_, next.value_or(*retry_at_)) : next;

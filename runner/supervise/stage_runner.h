@@ -63,10 +63,14 @@ class StageRunner {
   void end_input(End end);
 
   /// Ends the stage where it stands, between two batches, for a successor with the same links: what is queued for it stays in
-  /// them. step() it until its condition is done. A batch that it had still to try again is handed over.
+  /// them. step() it until its condition is done.
   void end_here(End end);
-  std::optional<link::Envelope> take_held() { return std::exchange(held_, std::nullopt); }
-  void adopt_held(link::Envelope envelope) { held_ = std::move(envelope); }
+
+  /// Takes over from the stage that this one replaces: which inputs are over, and a batch that had still to be tried again.
+  void succeed(StageRunner& former);
+
+  /// Whether a step() now would take input, if there is any.
+  bool wants_input() const;
 
   bool is_source() const { return std::holds_alternative<std::unique_ptr<Source>>(stage_); }
   Condition condition() const { return condition_.load(); }
@@ -83,6 +87,8 @@ class StageRunner {
   bool step_sink(Sink& sink, Time now);
   bool step_ending(Time now);
   bool run_tasks();
+  void process(Transform& transform, link::Envelope envelope, Time now);
+  void worked(Time now, bool proven);
   bool tick_due(Time now, bool input_waits);
   bool tick(Transform& transform, Time now);
   void tick(Sink& sink, Time now);
@@ -95,6 +101,7 @@ class StageRunner {
   void complete();
   void failed(const Error& error, Time now);
   bool outputs_full() const;
+  bool outputs_clogged() const;
   bool all_inputs_ended() const;
   std::optional<Time> next_tick() const;
   bool idle() const;
@@ -103,7 +110,8 @@ class StageRunner {
   AnyStage stage_;
   std::shared_ptr<StageHost> host_;
   std::vector<link::Link*> inputs_;
-  std::vector<bool> ended_;  ///< by input
+  std::vector<bool> ended_;          ///< by input
+  End input_end_ = End::input_over;  ///< why, once they have
   std::vector<Output> outputs_;
   Observer observer_;
   std::size_t next_input_ = 0;
@@ -111,8 +119,8 @@ class StageRunner {
   std::atomic<Condition> condition_{Condition::connecting};
   std::atomic<bool> tried_{false};
   Backoff backoff_;
-  std::optional<Time> retry_at_;
-  bool tick_wanted_ = true;  ///< woken, or a source that may have more at once
+  std::optional<Time> retry_at_;  ///< in the future: connect, poll or take input not before
+  bool tick_wanted_ = true;       ///< woken, or a source that may have more at once
   std::optional<Time> due_since_;
   std::optional<link::Envelope> held_;  ///< a sink's batch that must be tried again
   std::atomic<bool> end_asked_{false};

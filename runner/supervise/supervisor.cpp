@@ -19,6 +19,7 @@ namespace {
 
 /// An editor that saves touches a file several times; the last touch counts.
 constexpr Duration settle_time = 80ms;
+constexpr int most_touches = 50;
 
 std::string text_of(const config::Problems& problems) {
   std::string text;
@@ -44,7 +45,7 @@ Supervisor::Supervisor(const graph::Loader& loader, store::Store& store, Options
 }
 
 Supervisor::~Supervisor() {
-  for (auto& [file, entry] : entries_) stop(entry);
+  for (auto& [file, entry] : entries_) stop(entry, options_.drain);
   close(signals_);
   close(wakes_);
 }
@@ -57,7 +58,7 @@ int Supervisor::run() {
   load_all();
   if (std::none_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.running != nullptr; })) return 1;
   while (!stop_asked_ && !all_ended()) {
-    wait(std::nullopt);
+    wait(reload_asked_ ? std::optional<Duration>(0) : std::nullopt);
     if (reload_asked_) {
       reload_asked_ = false;
       load_all();
@@ -83,7 +84,7 @@ void Supervisor::load_all() {
       continue;
     }
     log(LogLevel::info, fmt::format("{} is gone; its pipeline ends", entry->first.string()));
-    stop(entry->second);
+    stop(entry->second, options_.drain);
     std::lock_guard lock(mutex_);
     entry = entries_.erase(entry);
   }
@@ -145,7 +146,7 @@ void Supervisor::adopt(Entry& entry, graph::Pipeline pipeline) {
   }
   // Another name or address: nothing of the old one can stay.
   graph::Pipeline before = now;
-  stop(entry);
+  stop(entry, options_.drain);
   if (start(entry, std::move(pipeline))) {
     log(LogLevel::info, fmt::format("{}: restarted under its new name or address", entry.running->definition().name));
     return;
@@ -180,11 +181,11 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
   return true;
 }
 
-void Supervisor::stop(Entry& entry) {
+void Supervisor::stop(Entry& entry, Duration patience) {
   if (!entry.running) return;
-  if (!entry.ended) {
+  if (!entry.ended && patience > Duration(0)) {
     entry.running->drain(End::shutdown);
-    Time give_up = clock_.now() + options_.drain;
+    Time give_up = clock_.now() + patience;
     while (!entry.running->done() && clock_.now() < give_up) wait(give_up - clock_.now());
   }
   std::unique_ptr<RunningPipeline> ending;
@@ -194,6 +195,7 @@ void Supervisor::stop(Entry& entry) {
   }
   ending.reset();
   release(entry.listening);
+  wake();  // other pipelines' news may have been taken for this one's
 }
 
 void Supervisor::drain_all() {
@@ -209,7 +211,7 @@ void Supervisor::drain_all() {
     log(LogLevel::warning, "not everything could be delivered in time; what is unsettled comes again at the next start");
   for (auto& [file, entry] : entries_) {
     entry.ended = true;
-    stop(entry);
+    stop(entry, Duration(0));
   }
 }
 
@@ -226,8 +228,7 @@ void Supervisor::check_progress() {
     if (failure) {
       log(LogLevel::error, fmt::format("{}: {}; the pipeline ends", entry.running->definition().name, *failure));
       failed_ = true;
-      entry.running->drain(End::shutdown);
-      stop(entry);
+      stop(entry, Duration(0));
       continue;
     }
     if (entry.previous && entry.running->settled()) entry.previous.reset();
@@ -308,7 +309,7 @@ void Supervisor::release(Listening*& listening) {
 bool Supervisor::post(const std::string& pipeline, const std::string& stage, std::function<void(AnyStage&)> task) {
   std::lock_guard lock(mutex_);
   for (auto& [file, entry] : entries_)
-    if (entry.running && entry.running->definition().name == pipeline) return entry.running->post(stage, std::move(task));
+    if (entry.running && entry.running->name() == pipeline) return entry.running->post(stage, std::move(task));
   return false;
 }
 
@@ -330,6 +331,7 @@ void Supervisor::wake() noexcept {
 
 void Supervisor::wait(std::optional<Duration> longest) {
   pollfd polled[] = {{signals_, POLLIN, 0}, {wakes_, POLLIN, 0}, {watch_.descriptor(), POLLIN, 0}};
+  if (longest) longest = std::max(*longest, Duration(0));  // a negative wait would be one without end
   int timeout = longest ? static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*longest).count()) : -1;
   if (poll(polled, std::size(polled), timeout) <= 0) return;
   if (polled[0].revents != 0) {
@@ -344,8 +346,13 @@ void Supervisor::wait(std::optional<Duration> longest) {
     [[maybe_unused]] ssize_t taken = ::read(wakes_, &count, sizeof count);
   }
   if (polled[2].revents != 0 && watch_.take()) {
-    pollfd more{watch_.descriptor(), POLLIN, 0};
-    while (poll(&more, 1, static_cast<int>(settle_time.count() / 1000)) > 0) watch_.take();
+    // As long as files go on changing, but not for ever, and never past a signal.
+    pollfd more[] = {{watch_.descriptor(), POLLIN, 0}, {signals_, POLLIN, 0}};
+    for (int touches = 0; touches < most_touches && poll(more, 2, static_cast<int>(settle_time.count() / 1000)) > 0;
+         ++touches) {
+      if (more[1].revents != 0) break;
+      watch_.take();
+    }
     reload_asked_ = true;
   }
 }

@@ -69,7 +69,7 @@ class Supervisor {
   std::optional<graph::Pipeline> read(config::Problems& problems) const;
   void adopt(Entry& entry, graph::Pipeline pipeline);
   bool start(Entry& entry, graph::Pipeline pipeline);
-  void stop(Entry& entry);
+  void stop(Entry& entry, Duration patience);
   void check_progress();
   void rewatch();
   bool serves(const graph::Pipeline& pipeline) const;

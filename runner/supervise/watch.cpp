@@ -62,7 +62,14 @@ bool FileWatch::take() {
     for (char* at = buffer; at < buffer + size;) {
       auto* event = reinterpret_cast<inotify_event*>(at);
       at += sizeof(inotify_event) + event->len;
+      if (event->mask & IN_Q_OVERFLOW) concerned = true;  // who knows what was missed
       auto folder = folder_of_.find(event->wd);
+      if (folder != folder_of_.end() && (event->mask & IN_IGNORED)) {  // the folder is gone; watched again when it is back
+        watched_.erase(folder->second);
+        folder_of_.erase(folder);
+        concerned = true;
+        continue;
+      }
       if (folder == folder_of_.end() || event->len == 0) continue;
       concerned |= folders_.contains(folder->second) || files_.contains(folder->second / event->name);
     }

@@ -14,7 +14,7 @@ Worker::~Worker() { stop(); }
 void Worker::start() {
   poller_->clear();
   for (StageRunner* stage : stages) {
-    for (const link::Link* input : stage->inputs()) poller_->watch_receiver(*input);
+    for (const link::Link* input : stage->inputs()) poller_->watch_receiver(*input, [stage] { return stage->wants_input(); });
     for (const auto& output : stage->outputs()) poller_->watch_sender(*output.link);
     stage->host().wakes()->move_to(poller_);
   }
@@ -50,7 +50,7 @@ void Worker::wait() {
   for (StageRunner* stage : stages)
     if (auto deadline = stage->deadline(); deadline && (!first || *deadline < *first)) first = deadline;
   if (!first) return poller_->wait(std::nullopt);
-  poller_->wait(std::max(Duration(0), *first - clock_.now()));
+  poller_->wait(*first - clock_.now());
 }
 
 }  // namespace millrace::supervise

@@ -343,8 +343,8 @@ TEST_CASE_METHOD(Fixture, "a stage replaced between two batches leaves the rest,
   run(*runner);
   CHECK(runner->condition() == Condition::done);
   auto [next, next_sink] = this->sink();
+  next->succeed(*runner);
   next->wire({in}, {});
-  next->adopt_held(*runner->take_held());
   run(*next);
   CHECK(next_sink->written == std::vector<std::string>{"a", "b"});
 }
@@ -372,4 +372,70 @@ TEST_CASE("a back-off grows, stays below its limit, and is forgotten only when w
   backoff.failed(good);
   backoff.worked(good, true);
   CHECK(backoff.failures() == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a successor knows which inputs were over before it came") {
+  auto [runner, transform] = this->transform();
+  link::Link *one = link(), *two = link(), *out = link();
+  runner->wire({one, two}, {{out, "out", false}});
+  one->send({});
+  run(*runner);
+  runner->end_here(End::shutdown);
+  run(*runner);
+  auto [next, next_transform] = this->transform();
+  next->succeed(*runner);
+  next->wire({one, two}, {{out, "out", false}});
+  run(*next);
+  CHECK(next->condition() == Condition::running);
+  two->send({});
+  run(*next);
+  CHECK(next->condition() == Condition::done);
+  CHECK(next_transform->ends == std::vector{End::input_over});
+  auto last = out->receive();
+  REQUIRE(last);
+  CHECK_FALSE(last->batch);
+}
+
+TEST_CASE_METHOD(Fixture, "a sink whose queue is full is ticked, so that it can make room") {
+  struct Slow final : Sink {
+    int room = 0, ticks = 0;
+    Result<void> write(const Batch&) override { return room > 0 ? Result<void>{} : Result<void>(overloaded("no room")); }
+    std::optional<Time> next_tick() const override { return due; }
+    Result<void> tick(Time now) override {
+      ++room;
+      ++ticks;
+      due = now + 1h;
+      return {};
+    }
+    std::optional<Time> due;
+  };
+  auto [runner, sink] = make<Slow, Sink>("phone");
+  link::Link* in = link();
+  runner->wire({in}, {});
+  run(*runner);
+  sink->room = 0;
+  Fate fate;
+  in->send({std::make_shared<Batch>(batch_of({"a"})), false, fate.ack()});
+  run(*runner);
+  CHECK(fate.told.empty());
+  sink->due = clock.now() + 1us;
+  int before = sink->ticks;
+  run_next(*runner);
+  CHECK(sink->ticks == before + 1);
+  run_next(*runner);
+  CHECK(fate.told == std::vector{Settlement::settled});
+}
+
+TEST_CASE_METHOD(Fixture, "a stage that waits wants no input, so that its thread can sleep") {
+  auto [runner, sink] = this->sink();
+  link::Link* in = link();
+  runner->wire({in}, {});
+  CHECK_FALSE(runner->wants_input());
+  run(*runner);
+  CHECK(runner->wants_input());
+  sink->on_write = [](const Batch&) { return Result<void>(unavailable("gone")); };
+  in->send({std::make_shared<Batch>(batch_of({"a"})), false, {}});
+  run(*runner);
+  CHECK_FALSE(runner->wants_input());
+  CHECK(*runner->deadline() > clock.now());
 }
