@@ -61,8 +61,14 @@ void Connection::send(const SharedFrame& frame) {
 void Connection::flush() {
   flush_due_ = false;
   while (transport_->write(queue_)) {
-    if (closing_ || transport_->closing() || queue_.owed().empty()) return;
-    hub_.pay(*this);
+    if (closing_ || transport_->closing()) return;
+    if (!queue_.owed().empty()) {
+      hub_.pay(*this);
+      continue;
+    }
+    // Once a flush, so that a stream without end leaves others their turn: what it sends is flushed in a later task.
+    if (streams_) streams_->drained();
+    return;
   }
 }
 
@@ -74,7 +80,29 @@ void Connection::send_message(Append append) {
 }
 
 void Connection::invoke_client(std::string_view target, const nlohmann::json& arguments) {
-  if (active_) send_message([&](std::string& out) { protocol_->append_invocation(out, target, arguments); });
+  if (active_) send_message([&](std::string& out) { protocol_->append_invocation(out, {}, target, arguments); });
+}
+
+void Connection::invoke_client(std::string_view target, const nlohmann::json& arguments,
+                               std::function<void(ClientResult)> answered) {
+  if (!active_ || closing_ || transport_->closing()) return answered({.error = "The client has gone."});
+  auto id = streams().expect(answered);
+  if (!id) return answered({.error = "Too many calls wait for this client's answer."});
+  send_message([&](std::string& out) { protocol_->append_invocation(out, *id, target, arguments); });
+}
+
+void Connection::send_item(std::string_view invocation, const nlohmann::json& item) {
+  send_message([&](std::string& out) { protocol_->append_stream_item(out, invocation, item); });
+}
+
+Streams& Connection::streams() {
+  if (!streams_) streams_ = std::make_unique<Streams>();
+  return *streams_;
+}
+
+void Connection::when_drained(std::function<void()> drained) {
+  streams().when_drained(std::move(drained));
+  hub_.touch(*this);
 }
 
 void Connection::complete(std::string_view invocation, const nlohmann::json* result) {
@@ -184,12 +212,21 @@ bool Connection::handle(std::string_view text) {
       transport_->close(queue_, CloseCode::normal, {});
       return false;
     case MessageType::stream_item:
+      if (streams_) streams_->item(*message.invocation, std::move(message.item));
+      break;
     case MessageType::completion:
-    case MessageType::cancel_invocation:
+      if (streams_) streams_->complete(*message.invocation, std::move(message.item), std::move(message.error));
+      break;
+    case MessageType::cancel_invocation: cancel(*message.invocation); break;
     case MessageType::ack:
-    case MessageType::sequence: break;  // they answer what this server never begins
+    case MessageType::sequence: break;  // they belong to stateful reconnect, which is not offered
   }
   return !closing_;
+}
+
+/// The stream is completed whatever its method does.
+void Connection::cancel(const std::string& invocation) {
+  if (streams_ && streams_->cancel(invocation)) complete(invocation, nullptr);
 }
 
 void Connection::invoke(Message message) {

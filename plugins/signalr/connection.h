@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "plugins/signalr/frame.h"
 #include "plugins/signalr/outgoing.h"
 #include "plugins/signalr/protocol.h"
+#include "plugins/signalr/streams.h"
 #include "plugins/signalr/transport.h"
 #include "runner/http/loop.h"
 
@@ -52,6 +54,19 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   /// Calls a method of this client; `arguments` is a list. It does not answer.
   void invoke_client(std::string_view target, const nlohmann::json& arguments);
 
+  /// Calls a method of this client that returns something; `answered` is called once, with an error if it goes or cannot be
+  /// called.
+  void invoke_client(std::string_view target, const nlohmann::json& arguments, std::function<void(ClientResult)> answered);
+
+  /// Sends an item of a stream that the client has asked for.
+  void send_item(std::string_view invocation, const nlohmann::json& item);
+
+  /// What runs beside plain calls.
+  Streams& streams();
+
+  /// Calls `drained` once, when everything that waits for this client has been sent.
+  void when_drained(std::function<void()> drained);
+
   /// Answers an invocation; `result` is null for a method that has none.
   void complete(std::string_view invocation, const nlohmann::json* result);
   void complete(std::string_view invocation, std::span<const Encoded> items);
@@ -79,6 +94,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   void consume();
   bool handle_first(std::string_view message);
   bool handle(std::string_view message);
+  void cancel(const std::string& invocation);
   void refuse_handshake(const std::string& response);
   void fail(std::string_view error);
   void invoke(Message message);
@@ -98,7 +114,8 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   End end_ = End::client;
   std::unique_ptr<Transport> transport_;
   Outgoing queue_;
-  std::string in_;  ///< an incomplete message
+  std::string in_;                    ///< an incomplete message
+  std::unique_ptr<Streams> streams_;  ///< made when the first is begun
   std::vector<std::string> groups_;
   Time opened_;
   Time last_received_;

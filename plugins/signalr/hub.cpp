@@ -30,7 +30,13 @@ Hub::~Hub() {
   for (const auto& connection : connections_) connection->transport_.reset();
 }
 
-void Hub::method(std::string_view name, Method method) { methods_.insert_or_assign(lower_case(name), std::move(method)); }
+void Hub::method(std::string_view name, Method method, std::size_t uploads) {
+  methods_.insert_or_assign(lower_case(name), Declared{.method = std::move(method), .uploads = uploads});
+}
+
+void Hub::stream(std::string_view name, Method method, std::size_t uploads) {
+  methods_.insert_or_assign(lower_case(name), Declared{.method = std::move(method), .uploads = uploads, .streams = true});
+}
 
 bool Hub::publish(std::shared_ptr<const Publication> publication) { return handover_->put(std::move(publication)); }
 
@@ -83,6 +89,7 @@ class Hub::Frames {
 
 void Hub::turn() {
   now_ = Clock::now();
+  in_turn_ = true;
   auto publications = handover_->take();
   std::vector<Shown> telemetry, events;
   for (const auto& publication : publications) {
@@ -97,6 +104,7 @@ void Hub::turn() {
   if (!telemetry.empty()) broadcast_telemetry(telemetry);
   for (const Shown& event : events) broadcast_event(event);
   flush_touched();
+  in_turn_ = false;
 }
 
 std::uint32_t Hub::keep_latest(const Publication& publication, const Item& item) {
@@ -156,6 +164,11 @@ void Hub::broadcast_event(const Shown& shown) {
 void Hub::touch(Connection& connection) {
   if (std::exchange(connection.flush_due_, true)) return;
   touched_.push_back(&connection);
+  if (in_turn_ || std::exchange(flush_posted_, true)) return;
+  loop_->post([self = shared_from_this()] {
+    self->flush_posted_ = false;
+    self->flush_touched();
+  });
 }
 
 void Hub::flush_touched() {
@@ -235,15 +248,31 @@ void Hub::leave(Connection& connection, const std::string& name) {
 }
 
 void Hub::dispatch(Connection& connection, Message message) {
-  Call call(connection.weak_from_this(), std::move(message.invocation), std::move(message.arguments));
-  auto found = methods_.find(lower_case(message.target));
-  if (found == methods_.end()) return call.fail("Unknown hub method '" + message.target + "'");
-  if (message.type == MessageType::stream_invocation)
-    return call.fail("The client attempted to invoke the non-streaming '" + message.target +
-                     "' method with a streaming invocation.");
-  if (!message.streams.empty())
-    return call.fail("Client sent " + std::to_string(message.streams.size()) + " stream(s), Hub method expects 0.");
-  found->second(std::move(call));
+  std::string target = std::move(message.target);
+  bool as_stream = message.type == MessageType::stream_invocation;
+  std::size_t uploads = message.streams.size();
+  Call call(connection.weak_from_this(), std::move(message));
+  auto found = methods_.find(lower_case(target));
+  if (found == methods_.end()) return call.fail("Unknown hub method '" + target + "'");
+  const Declared& declared = found->second;
+  if (as_stream && !declared.streams)
+    return call.fail("The client attempted to invoke the non-streaming '" + target + "' method with a streaming invocation.");
+  if (!as_stream && declared.streams)
+    return call.fail("The client attempted to invoke the streaming '" + target + "' method with a non-streaming invocation.");
+  if (uploads != declared.uploads)
+    return call.fail("Client sent " + std::to_string(uploads) + " stream(s), Hub method expects " +
+                     std::to_string(declared.uploads) + ".");
+  if (as_stream) {
+    call.cancellation_ = connection.streams().begin(*call.id_);
+    if (!call.cancellation_) return call.fail("Too many streams, or an invocation id that is in use.");
+  }
+  declared.method(std::move(call));
+}
+
+std::shared_ptr<Connection> Hub::find(std::string_view id) const {
+  for (const auto& connection : connections_)
+    if (connection->id() == id) return connection;
+  return nullptr;
 }
 
 void Hub::activated(Connection& connection) {
@@ -259,6 +288,9 @@ void Hub::ended(Connection& connection) {
   if (!connection.token_.empty()) attached_.erase(connection.token_);
   count_end(connection.end_);
   counters_.clients.set(connections_.size() - 1);
+  if (connection.streams_) connection.streams_->abandon();
+  if (disconnected_) disconnected_(connection);
+  place = connection.place_;  // what was called may have ended others
   std::shared_ptr<Connection> gone = std::move(connections_[place]);
   if (place + 1 != connections_.size()) {
     connections_[place] = std::move(connections_.back());

@@ -74,8 +74,16 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   /// Claims the paths; fails if one is taken.
   Result<void> open(http::Routes& routes);
 
-  /// Registers a method, its name in any case. Before open().
-  void method(std::string_view name, Method method);
+  /// Registers a method, its name in any case, that takes so many streams from its caller. Before open().
+  void method(std::string_view name, Method method, std::size_t uploads = 0);
+
+  /// Registers a method whose result is a stream: it sends items with its Call, then lets go of it.
+  void stream(std::string_view name, Method method, std::size_t uploads = 0);
+
+  /// Called when a client has come, with the request that it came with, before it has shaken hands; and when one has gone.
+  /// Before open().
+  void on_connect(std::function<void(Connection&, const http::Request&)> connected) { connected_ = std::move(connected); }
+  void on_disconnect(std::function<void(Connection&)> gone) { disconnected_ = std::move(gone); }
 
   /// Hands a batch over; false if too much is waiting already.
   bool publish(std::shared_ptr<const Publication> publication);
@@ -89,6 +97,9 @@ class Hub final : public std::enable_shared_from_this<Hub> {
 
   void subscribe(Connection& connection, const std::vector<std::string>& groups);
   void unsubscribe(Connection& connection, const std::vector<std::string>& groups);
+
+  /// The client of that id, or null.
+  std::shared_ptr<Connection> find(std::string_view id) const;
 
   /// The latest records of the groups, or of all, valid until a loop's task publishes.
   std::vector<Encoded> latest(const std::vector<std::string>& groups) const;
@@ -113,6 +124,11 @@ class Hub final : public std::enable_shared_from_this<Hub> {
     const Publication* publication;
     const Item* item;
     std::uint32_t place;
+  };
+  struct Declared {
+    Method method;
+    std::size_t uploads = 0;
+    bool streams = false;
   };
   class Frames;
 
@@ -160,7 +176,9 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   std::mutex routes_mutex_;
   std::vector<http::Route> routes_;
 
-  std::unordered_map<std::string, Method> methods_;   ///< by lower-case name
+  std::unordered_map<std::string, Declared> methods_;  ///< by lower-case name
+  std::function<void(Connection&, const http::Request&)> connected_;
+  std::function<void(Connection&)> disconnected_;
   std::unordered_map<std::string, Pending> pending_;  ///< negotiated, by token
   std::vector<std::shared_ptr<Connection>> connections_;
   std::unordered_map<std::string, Connection*> attached_;  ///< by token
@@ -169,6 +187,8 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   std::vector<Connection*> touched_;
   std::vector<std::shared_ptr<Connection>> doomed_;
   bool burial_posted_ = false;
+  bool flush_posted_ = false;
+  bool in_turn_ = false;  ///< which ends with a flush
   std::size_t frame_limit_;
   Clock::time_point now_ = Clock::now();
   std::vector<char> scratch_;

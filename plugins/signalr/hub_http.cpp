@@ -211,6 +211,7 @@ bool Hub::accept(const http::Request& request, http::Exchange exchange, const st
   auto attach = [&](auto transport) -> auto& {
     auto& attached = *transport;
     connection->attach(std::move(transport));
+    if (connected_) connected_(*connection, request);
     flush_touched();
     return attached;
   };

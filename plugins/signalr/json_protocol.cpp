@@ -174,9 +174,16 @@ class JsonProtocol final : public Protocol {
     }
   }
 
-  void append_invocation(std::string& out, std::string_view target, const json& arguments) const override {
-    begin_invocation(out, target);
+  void append_invocation(std::string& out, std::string_view id, std::string_view target, const json& arguments) const override {
+    begin_invocation(out, target, id);
     append_json(out, arguments);
+    end(out);
+  }
+
+  void append_stream_item(std::string& out, std::string_view invocation, const json& item) const override {
+    begin(out, MessageType::stream_item, invocation);
+    out += R"(,"item":)";
+    append_json(out, item);
     end(out);
   }
 
@@ -240,8 +247,14 @@ class JsonProtocol final : public Protocol {
   }
 
  private:
-  static void begin_invocation(std::string& out, std::string_view target) {
-    out += R"({"type":1,"target":)";
+  static void begin_invocation(std::string& out, std::string_view target, std::string_view id = {}) {
+    out += R"({"type":1,)";
+    if (!id.empty()) {
+      out += R"("invocationId":)";
+      append_json_string(out, id);
+      out += ',';
+    }
+    out += R"("target":)";
     append_json_string(out, target);
     out += R"(,"arguments":)";
   }
@@ -276,7 +289,8 @@ class PlainProtocol final : public Protocol {
   Cut cut(std::string_view bytes) const override { return {.size = bytes.size(), .payload = bytes.size()}; }
   Result<std::optional<Message>> parse(std::string_view) const override { return std::optional<Message>{}; }
   void append_framed(std::string&, std::string_view) const override {}
-  void append_invocation(std::string&, std::string_view, const json&) const override {}
+  void append_invocation(std::string&, std::string_view, std::string_view, const json&) const override {}
+  void append_stream_item(std::string&, std::string_view, const json&) const override {}
   void append_completion(std::string&, std::string_view, const json*) const override {}
   void append_completion(std::string&, std::string_view, std::span<const Encoded>) const override {}
   void append_error(std::string&, std::string_view, std::string_view) const override {}

@@ -121,10 +121,18 @@ class MessagePackProtocol final : public Protocol {
     out += messages;
   }
 
-  void append_invocation(std::string& out, std::string_view target, const json& arguments) const override {
-    std::string body = invocation(target);
+  void append_invocation(std::string& out, std::string_view id, std::string_view target, const json& arguments) const override {
+    std::string body = invocation(target, id);
     messagepack::append(body, arguments);
     end_invocation(out, body);
+  }
+
+  void append_stream_item(std::string& out, std::string_view id, const json& item) const override {
+    std::string body = begin(4, MessageType::stream_item);
+    messagepack::append_map_header(body, 0);
+    messagepack::append_string(body, id);
+    messagepack::append(body, item);
+    append_message(out, body);
   }
 
   void append_completion(std::string& out, std::string_view id, const json* result) const override {
@@ -185,11 +193,15 @@ class MessagePackProtocol final : public Protocol {
     return body;
   }
 
-  /// [1, headers, nil, target, and then the arguments are due, then end_invocation().
-  static std::string invocation(std::string_view target) {
+  /// [1, headers, id or nil, target, and then the arguments are due, then end_invocation().
+  static std::string invocation(std::string_view target, std::string_view id = {}) {
     std::string body = begin(6, MessageType::invocation);
     messagepack::append_map_header(body, 0);
-    messagepack::append_nil(body);
+    if (id.empty()) {
+      messagepack::append_nil(body);
+    } else {
+      messagepack::append_string(body, id);
+    }
     messagepack::append_string(body, target);
     return body;
   }

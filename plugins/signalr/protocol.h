@@ -69,7 +69,11 @@ class Protocol {
   /// Frames `messages` as one WebSocket message, event or piece of a body.
   virtual void append_framed(std::string& out, std::string_view messages) const = 0;
 
-  virtual void append_invocation(std::string& out, std::string_view target, const nlohmann::json& arguments) const = 0;
+  /// With an `id` the client is to answer with a completion; without, it is empty.
+  virtual void append_invocation(std::string& out, std::string_view id, std::string_view target,
+                                 const nlohmann::json& arguments) const = 0;
+
+  virtual void append_stream_item(std::string& out, std::string_view invocation, const nlohmann::json& item) const = 0;
 
   /// `result` is null for a method that has none.
   virtual void append_completion(std::string& out, std::string_view invocation, const nlohmann::json* result) const = 0;

@@ -200,7 +200,9 @@ TEST_CASE("messages to MessagePack clients have the places of their type") {
   CHECK(sent([&](auto& out) { p.append_error(out, "1", "no"); }) ==
         "\x09\x95\x03\x80\xA1"
         "1\x01\xA2no");
-  CHECK(sent([&](auto& out) { p.append_invocation(out, "t", arguments); }) == "\x09\x96\x01\x80\xC0\xA1t\x91\x01\x90");
+  CHECK(sent([&](auto& out) { p.append_invocation(out, "", "t", arguments); }) == "\x09\x96\x01\x80\xC0\xA1t\x91\x01\x90");
+  CHECK(sent([&](auto& out) { p.append_invocation(out, "s1", "t", arguments); }) == "\x0B\x96\x01\x80\xA2s1\xA1t\x91\x01\x90");
+  CHECK(sent([&](auto& out) { p.append_stream_item(out, "s", bytes); }) == "\x09\x94\x02\x80\xA1s\xC4\x02\x01\x02");
 }
 
 TEST_CASE("records of a turn share one MessagePack invocation in one binary frame") {

@@ -74,7 +74,9 @@ TEST_CASE("messages to clients have exactly the members of their type") {
   nlohmann::json result = {nullptr}, arguments = {1};
   json.append_completion(out, "2", &result);
   json.append_error(out, "3", "no");
-  json.append_invocation(out, "t", arguments);
+  json.append_invocation(out, "", "t", arguments);
+  json.append_invocation(out, "s1", "t", arguments);
+  json.append_stream_item(out, "4", result);
   CHECK(out ==
         "{\"type\":6}\x1e"
         "{\"type\":7,\"allowReconnect\":true}\x1e"
@@ -82,7 +84,9 @@ TEST_CASE("messages to clients have exactly the members of their type") {
         "{\"type\":3,\"invocationId\":\"1\"}\x1e"
         "{\"type\":3,\"invocationId\":\"2\",\"result\":[null]}\x1e"
         "{\"type\":3,\"invocationId\":\"3\",\"error\":\"no\"}\x1e"
-        "{\"type\":1,\"target\":\"t\",\"arguments\":[1]}\x1e");
+        "{\"type\":1,\"target\":\"t\",\"arguments\":[1]}\x1e"
+        "{\"type\":1,\"invocationId\":\"s1\",\"target\":\"t\",\"arguments\":[1]}\x1e"
+        "{\"type\":2,\"invocationId\":\"4\",\"item\":[null]}\x1e");
 }
 
 TEST_CASE("records of a turn share one invocation, and are lines of their own without SignalR") {

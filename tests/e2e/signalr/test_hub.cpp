@@ -4,10 +4,15 @@
 //   {"retire": true}                                      closes the hub as a removed stage does, and opens a new one
 // and after each writes the hub's counters as one JSON line. Options of the hub come as JSON in the first argument.
 
+#include <fmt/core.h>
+
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "plugins/signalr/attachment.h"
+#include "plugins/signalr/messagepack.h"
 #include "plugins/signalr/methods.h"
 #include "runner/http/listener.h"
 
@@ -31,23 +36,141 @@ signalr::HubOptions read_options(const json& from) {
   return options;
 }
 
-void add_test_methods(signalr::Hub& hub) {
-  signalr::add_telemetry_methods(hub);
-  hub.method("Echo", [](signalr::Call call) {
-    if (call.arguments.size() != 1) return call.fail("Echo takes one argument.");
-    call.result(call.arguments[0]);
-  });
+std::string failure(std::string_view method, std::string_view error) {
+  return fmt::format("An unexpected error occurred invoking '{}' on the server. {}", method, error);
+}
+
+std::string text_argument(const signalr::Call& call) {
+  return call.arguments.empty() || !call.arguments[0].is_string() ? "" : call.arguments[0].get<std::string>();
+}
+
+void echo(signalr::Call call) {
+  if (call.arguments.size() != 1) return call.fail("One argument is expected.");
+  call.result(call.arguments[0]);
+}
+
+json complex_object() {
+  std::vector<std::uint8_t> year_2000{0x38, 0x6D, 0x43, 0x80};
+  return {{"ByteArray", json::binary({1, 2, 3})},
+          {"DateTime", json::binary(year_2000, signalr::messagepack::timestamp)},
+          {"GUID", "00010203-0405-0607-0706-050403020100"},
+          {"IntArray", {1, 2, 3}},
+          {"String", "hello world"}};
+}
+
+void add_calls(signalr::Hub& hub) {
+  hub.method("Echo", echo);
+  hub.method("EchoComplexObject", echo);
+  hub.method("SendComplexObject", [](signalr::Call call) { call.result(complex_object()); });
   hub.method("ThrowException", [](signalr::Call call) {
-    std::string text = call.arguments.empty() ? "" : call.arguments[0].get<std::string>();
-    call.fail("An unexpected error occurred invoking 'ThrowException' on the server. InvalidOperationException: " + text);
+    call.fail(failure("ThrowException", "InvalidOperationException: " + text_argument(call)));
+  });
+  hub.method("GetCallerConnectionId", [](signalr::Call call) {
+    if (auto caller = call.caller()) call.result(caller->id());
   });
   hub.method("GetActiveTransportName", [](signalr::Call call) {
     if (auto caller = call.caller()) call.result(caller->transport_name());
   });
   hub.method("InvokeWithString", [](signalr::Call call) {
-    auto caller = call.caller();
-    if (caller) caller->invoke_client("Message", call.arguments);
+    if (auto caller = call.caller()) caller->invoke_client("Message", call.arguments);
   });
+  hub.method("SendCustomObject", [](signalr::Call call) {
+    if (auto caller = call.caller()) caller->invoke_client("CustomObject", call.arguments);
+  });
+  // Returns what the caller's own method of that name has returned for the remaining arguments.
+  hub.method("CallBack", [](signalr::Call call) {
+    std::string target = text_argument(call);
+    json arguments(call.arguments.begin() + 1, call.arguments.end());
+    auto caller = call.caller();
+    auto kept = std::make_shared<signalr::Call>(std::move(call));
+    if (caller)
+      caller->invoke_client(target, arguments, [kept](signalr::ClientResult result) {
+        if (result.error) return kept->fail(*result.error);
+        kept->result(result.value);
+      });
+  });
+}
+
+void add_streams(signalr::Hub& hub) {
+  hub.stream("Stream", [](signalr::Call call) {
+    for (auto item : {"a", "b", "c"}) call.item(item);
+  });
+  hub.stream("EmptyStream", [](signalr::Call) {});
+  hub.stream("StreamThrowException", [](signalr::Call call) {
+    call.fail(failure("StreamThrowException", "InvalidOperationException: " + text_argument(call)));
+  });
+  hub.stream("InfiniteStream", [](signalr::Call call) {
+    auto caller = call.caller();
+    auto kept = std::make_shared<signalr::Call>(std::move(call));
+    kept->when_cancelled([kept, weak = std::weak_ptr(caller)] {
+      if (auto client = weak.lock()) client->invoke_client("StreamCanceled", json::array());
+    });
+  });
+  // Numbers from 0 on, as many as the argument says, as fast as the client reads them.
+  hub.stream("Count", [](signalr::Call call) {
+    struct Counting : std::enable_shared_from_this<Counting> {
+      explicit Counting(signalr::Call with) : call(std::move(with)) {}
+      void go() {
+        for (int i = 0; i < 100 && next < end; ++i)
+          if (!call.item(next++)) return;
+        if (next < end) call.when_drained([self = shared_from_this()] { self->go(); });
+      }
+      signalr::Call call;
+      int next = 0;
+      int end = call.arguments[0].get<int>();
+    };
+    std::make_shared<Counting>(std::move(call))->go();
+  });
+  hub.method(
+      "StreamingConcat",
+      [](signalr::Call call) {
+        auto kept = std::make_shared<signalr::Call>(std::move(call));
+        auto text = std::make_shared<std::string>();
+        kept->receive(0,
+                      {.item = [text](const json& item) { *text += item.is_string() ? item.get<std::string>() : item.dump(); },
+                       .end =
+                           [kept, text](const std::optional<std::string>& error) {
+                             if (error) return kept->fail(failure("StreamingConcat", "HubException: " + *error));
+                             kept->result(*text);
+                           }});
+      },
+      1);
+}
+
+/// What the client's first request said.
+void add_request_methods(signalr::Hub& hub) {
+  auto requests = std::make_shared<std::map<std::string, http::Request>>();
+  hub.on_connect([requests](signalr::Connection& client, const http::Request& request) { (*requests)[client.id()] = request; });
+  hub.on_disconnect([requests](signalr::Connection& client) { requests->erase(client.id()); });
+
+  auto header = [requests](signalr::Call& call, const std::string& name) {
+    auto caller = call.caller();
+    const std::string* value = caller ? (*requests)[caller->id()].header(name) : nullptr;
+    call.result(value ? json(*value) : json());
+  };
+  hub.method("GetHeader", [header](signalr::Call call) { header(call, text_argument(call)); });
+  hub.method("GetContentTypeHeader", [header](signalr::Call call) { header(call, "Content-Type"); });
+  hub.method("GetCookie", [requests](signalr::Call call) {
+    auto caller = call.caller();
+    const std::string* cookies = caller ? (*requests)[caller->id()].header("Cookie") : nullptr;
+    std::string wanted = text_argument(call) + "=";
+    std::istringstream all(cookies ? *cookies : "");
+    for (std::string one; std::getline(all >> std::ws, one, ';');)
+      if (one.starts_with(wanted)) return call.result(one.substr(wanted.size()));
+    call.result(json());
+  });
+  hub.method("GetNumRedirects", [requests](signalr::Call call) {
+    auto caller = call.caller();
+    auto count = caller ? (*requests)[caller->id()].parameter("numRedirects") : std::nullopt;
+    call.result(count ? std::stoi(*count) : 0);
+  });
+}
+
+void add_test_methods(signalr::Hub& hub) {
+  signalr::add_telemetry_methods(hub);
+  add_calls(hub);
+  add_streams(hub);
+  add_request_methods(hub);
 }
 
 std::shared_ptr<const signalr::Publication> read_batch(const json& records) {
