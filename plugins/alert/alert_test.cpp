@@ -6,7 +6,9 @@
 
 #include "runner/config/plugin.h"
 #include "runner/config/yaml.h"
+#include "runner/stage/explains.h"
 #include "runner/stage/json.h"
+#include "runner/stage/silence.h"
 #include "runner/stage/trace.h"
 #include "runner/store/history_reader.h"
 #include "runner/store/store.h"
@@ -464,6 +466,77 @@ TEST_CASE("killed at any moment, the same alerts are raised once each") {
   }
 }
 
+Lines notifications(const Bench& bench) {
+  Lines lines;
+  for (const std::string& line : bench.seen)
+    if (line.starts_with("notification")) lines.push_back(line.substr(13, line.find(' ', 13) - 13));
+  return lines;
+}
+
+TEST_CASE("a silence holds over a restart, and what still fires is told when somebody ends it") {
+  Bench bench(jump);
+  bench.host->notified_stages = {"phone"};
+  bench.feed({{"a", 1'000'000, 50}});
+  auto desk = [&] { return dynamic_cast<SilenceDesk*>(bench.stage.get()); };
+  Silence night;
+  night.id = "night";
+  night.key = "a";
+  night.from = from_millis(1'000'000);
+  night.to = from_millis(9'000'000);
+  REQUIRE(desk()->silence(night, bench.host->time.now()).has_value());
+  bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 50}});
+  bench.start();
+  bench.pass(from_millis(1'015'000));
+  CHECK(notifications(bench).empty());
+  Silence unknown;
+  unknown.id = "nigth";
+  CHECK(desk()->unsilence(unknown, bench.host->time.now()).error().what.find("nigth") != std::string::npos);
+  REQUIRE(desk()->unsilence(night, bench.host->time.now()).has_value());
+  bench.pass(from_millis(1'015'000));
+  CHECK(notifications(bench) == Lines{"firing"});
+  Silence misspelt;
+  misspelt.rule = "humidity-jmp";
+  misspelt.to = from_millis(9'000'000);
+  CHECK(desk()->silence(misspelt, bench.host->time.now()).error().what.find("did you mean") != std::string::npos);
+}
+
+TEST_CASE("while one rule fires for a key, nobody is told of those that it inhibits, for that key") {
+  Bench bench(R"(
+time: {late: 5s}
+rules:
+  offline: {watch: {value: humidity}, below: 0, severity: critical}
+  low: {watch: {value: humidity}, below: 10, severity: warning, inhibited_by: [offline]}
+)");
+  bench.host->notified_stages = {"phone"};
+  bench.feed({{"a", 1'000'000, -1}, {"b", 1'000'000, 5}});
+  bench.pass(from_millis(1'000'000));
+  CHECK(notifications(bench) == Lines{"firing", "firing"});  // a is offline; b is low
+  CHECK(std::count(bench.seen.begin(), bench.seen.end(), "alert a OK>FIRING warning condition") == 1);
+  bench.feed({{"a", 1'010'000, 5}});
+  bench.pass(from_millis(1'010'000));
+  CHECK(notifications(bench) == Lines{"firing", "firing", "resolved", "firing"});  // a is back, and still low
+}
+
+TEST_CASE("a stage says what its rules look at, with the boundaries that hold") {
+  auto stage = make(R"(
+time: {late: 5s}
+no_data: 60s
+rules:
+  jump: {watch: {rise: h, within: 30s}, above: 10, clear: {below: 5}, severity: warning, resolve_after: 1m}
+  hot: {watch: {avg: t, within: 60s, every: 10s, offset: -1ms}, levels: {warning: {above: 26, for: 1m}}, inhibited_by: [no_data]}
+  visits: {watch: {count: h, session: {timeout: 5m, max_duration: 1h}}}
+)",
+                    test::TestHost::make("climate")->context());
+  CHECK(
+      dynamic_cast<Explains&>(*stage).explain() ==
+      Lines{"jump: rise of h over (t-30s, t], at each record t; warning above 10 until below 5, for 1m",
+            "hot: avg of t over (end-1m, end], each end a multiple of 10s since the epoch less 1ms; without data it closes 5s "
+            "after; warning above 26 for 1m until it is not; told of unless no_data fires",
+            "visits: count of h over sessions with gaps of at most 5m, cut at the first multiple of 1h since the epoch at "
+            "which they are longer; emitted, raises nothing",
+            "no_data: nothing arrived for 1m; a record that arrives exactly then is in time"});
+}
+
 TEST_CASE("what contradicts itself is refused with its place and a way out") {
   auto rule = [](const std::string& inside) { return "rules: {r: {" + inside + "}}"; };
   auto says = [&](const std::string& yaml, const std::string& expected) {
@@ -486,9 +559,15 @@ TEST_CASE("what contradicts itself is refused with its place and a way out") {
   says(rule("watch: {avg: h, records: 5, every: 5s}"), "number of records");
   says(rule("watch: {value: h}, above: 1, message: '{vale}'"), "did you mean 'value'");
   says(rule("watch: {value: h}, above: 1, message: '{value:q}'"), "is no format for a number");
+  says(rule("watch: {value: h}, above: 1, message: '{value:.999999999f}'"), "at most 99");
   says(rule("watch: {value: h}, levels: {warning: {above: 30}, critical: {above: 20}}"), "level 'warning' is never reached");
   says(rule("watch: {value: h}, levels: {warning: {above: 30, clear: {above: 29}}}"), "clear overlaps the condition");
   says(rule("watch: {distance_outside: [lat, lon]}, above: 10"), "give one fence");
+  says(rule("watch: {p90: h, p50: h, within: 1s}, above: 10"), "one thing is watched");
+  says(rule("watch: {value: h}, above: 1, inhibited_by: [q]"), "no such rule raises alerts");
+  says(rule("watch: {value: h}, above: 1, inhibited_by: [r]"), "inhibited by itself");
+  says("rules: {r: {watch: {value: h}, above: 1, inhibited_by: [s]}, s: {watch: {value: h}, above: 1, inhibited_by: [r]}}",
+       "inhibited by itself");
   says("key: device", "no rules");
   CHECK(problems_of(rule("watch: {value: h}, above: 10, clear: {at_most: 10}")).empty());
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "plugins/alert/aggregate.h"
 #include "runner/config/node.h"
@@ -17,6 +18,13 @@ std::string format_number(const std::string& format, double number) {
 }
 
 Result<void> check_format(const std::string& written, const std::string& format, bool number) {
+  // A width or precision of many digits would be carried out, digit by digit.
+  constexpr int most_digits = 2;
+  int digits = 0;
+  for (char c : format) {
+    digits = std::isdigit(static_cast<unsigned char>(c)) ? digits + 1 : 0;
+    if (digits > most_digits) return invalid(fmt::format("{{{}}}: a width or precision of at most 99", written));
+  }
   try {
     if (number)
       (void)fmt::format(fmt::runtime(format), 1.5);
