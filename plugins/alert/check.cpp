@@ -77,7 +77,7 @@ void check_condition(const RuleOptions& rule, config::CheckReport<RuleOptions>& 
     check_clear(*test, rule.clear, [&](std::string what) { report.wrong("clear", std::move(what)); });
   if (rule.has_condition()) return;
   for (const char* name :
-       {"clear", "for", "for_mode", "max_gap", "resolve_after", "severity", "latch", "repeat", "flap", "group"})
+       {"clear", "for", "for_mode", "max_gap", "resolve_after", "severity", "latch", "repeat", "flap", "group", "inhibited_by"})
     if (report.given(name)) report.wrong(name, fmt::format("{} needs a condition, such as above: 10", name));
   if (!rule.watch.windowed())
     report.wrong("", "without a condition a rule emits its windows, and this watch makes none: add a condition, or `every`");
@@ -177,9 +177,9 @@ void check_level(const LevelOptions& level, config::CheckReport<LevelOptions>& r
 void check_watch(const WatchOptions& w, config::CheckReport<WatchOptions>& report) {
   std::size_t sorts = !w.value.empty() + !w.ewma.empty() + !w.zscore.empty() + !w.distance_outside.empty();
   std::size_t aggregates = 0;
-  for (const std::string& name : aggregate_names())
+  for (const std::string& name : WatchOptions::aggregate_options())
     if (report.given(name)) ++aggregates;
-  if (auto named = w.aggregate(); named && aggregates == 0) aggregates = 1;
+  if (aggregates == 1 && !w.aggregate()) return report.wrong("", "the aggregate needs the name of a field");
   if (sorts + aggregates != 1)
     return report.wrong("", "one thing is watched: AGGREGATE: FIELD, value, ewma, zscore or distance_outside");
   if (auto parsed = aggregates_of(w); !parsed) report.wrong("also", parsed.error().what);
@@ -211,7 +211,39 @@ void check_no_data(const NoDataOptions& no_data, config::CheckReport<NoDataOptio
   if (no_data.group && no_data.flap) report.wrong("flap", "a group has no flapping");
 }
 
+namespace {
+
+/// Whether `from` is muted, over any number of rules, by `wanted`.
+bool inhibited(const Options& options, const std::string& from, const std::string& wanted, std::set<std::string>& seen) {
+  if (!seen.insert(from).second) return false;
+  for (const auto& [name, rule] : options.rules) {
+    if (name != from) continue;
+    for (const std::string& by : rule.inhibited_by)
+      if (by == wanted || inhibited(options, by, wanted, seen)) return true;
+  }
+  return false;
+}
+
+void check_inhibition(const Options& options, config::CheckReport<Options>& report) {
+  std::vector<std::string> raising;
+  for (const auto& [name, rule] : options.rules)
+    if (rule.has_condition()) raising.push_back(name);
+  if (options.no_data) raising.push_back("no_data");
+  for (const auto& [name, rule] : options.rules) {
+    for (const std::string& by : rule.inhibited_by)
+      if (std::find(raising.begin(), raising.end(), by) == raising.end())
+        report.wrong("rules", fmt::format("rule '{}': inhibited_by names '{}', and no such rule raises alerts{}", name, by,
+                                          config::did_you_mean(by, raising)));
+    std::set<std::string> seen;
+    if (inhibited(options, name, name, seen))
+      report.wrong("rules", fmt::format("rule '{}' is inhibited by itself, and nobody would ever be told", name));
+  }
+}
+
+}  // namespace
+
 void check_stage(const Options& options, config::CheckReport<Options>& report) {
+  check_inhibition(options, report);
   if (options.rules.empty() && !options.no_data) report.wrong("", "no rules: add `rules`, or `no_data`");
   for (const auto& [name, rule] : options.rules)
     if (name == "no_data" && options.no_data) report.wrong("rules", "no_data is the name of the rule that watches for silence");

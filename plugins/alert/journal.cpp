@@ -278,6 +278,7 @@ void Journal::change(const RulePlan& rule, std::string_view key, const Change& c
   Telling::Happening happening{rule, key, change, cause, now};
   store::Event event = telling_.event(happening);
   if (change.opening == 0) event.incident_id = telling_.incident(rule, key, monitor_->life(rule.name, key)->openings() + 1);
+  event.suppressed_by = monitor_->muted_by(rule, key);
   gathering_.events.push_back(std::move(event));
   concerned_.emplace(&rule, std::string(key));
   if (change.reason != Reason::ack_ignored) telling_.append_alert(out_, happening);

@@ -228,7 +228,7 @@ void Monitor::run_clock(Key& key) {
     quiet = quiet && (passing || instance.window.empty()) && !remembers && !instance.alert;
     if (!instance.alert || rule.notify.group) continue;
     with(key, rule, instance, Cause{});
-    instance.alert->teller.tick(rule.notify, instance.alert->life, now_, quiet_until(rule, key.name), on_notice_);
+    instance.alert->teller.tick(rule.notify, instance.alert->life, now_, quiet_until(rule, key), on_notice_);
   }
   if (quiet) return evict(key);
   schedule(key);
@@ -393,8 +393,7 @@ void Monitor::changed(const Change& change) {
   if (rule->notify.group)
     groups_[index_of(*rule)].changed(rule->notify, key->name, instance->alert->life, change, now_);
   else
-    instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, key->name),
-                                    on_notice_);
+    instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, *key), on_notice_);
 }
 
 void Monitor::notified(const Notice& notice) {
@@ -404,12 +403,33 @@ void Monitor::notified(const Notice& notice) {
   output_.notice(*rule, key->name, notice, about.told_of, Cause{about.value, nullptr, about.figures}, now_);
 }
 
-Micros Monitor::quiet_until(const RulePlan& rule, std::string_view key) const {
-  return silences_.empty() ? now_ : silenced_until(silences_, rule.name, key, now_);
+const RulePlan* Monitor::inhibitor(const RulePlan& rule, const Key& key) const {
+  for (std::size_t i : rule.inhibitors) {
+    const auto& alert = key.rules[i].alert;
+    if (alert && (alert->life.state() == State::firing || alert->life.state() == State::recovering)) return &plan_.rules[i];
+  }
+  return nullptr;
+}
+
+/// The end of an inhibition is not known; schedule() looks again once its rule has changed.
+Micros Monitor::quiet_until(const RulePlan& rule, const Key& key) const {
+  if (!rule.inhibitors.empty() && inhibitor(rule, key)) return for_ever;
+  return silences_.empty() ? now_ : silenced_until(silences_, rule.name, key.name, now_);
+}
+
+std::string Monitor::muted_by(const RulePlan& rule, std::string_view name) const {
+  if (const Key* key = find(name); key && !rule.inhibitors.empty())
+    if (const RulePlan* by = inhibitor(rule, *key)) return "rule:" + by->name;
+  for (const Silence& s : silences_)
+    if (s.covers(rule.name, name, now_)) return "silence:" + s.id;
+  return {};
 }
 
 void Monitor::flush_group(const RulePlan& rule) {
-  auto silenced = [&](std::string_view key) { return quiet_until(rule, key) > now_; };
+  auto silenced = [&](std::string_view name) {
+    const Key* key = find(name);
+    return key && quiet_until(rule, *key) > now_;
+  };
   if (auto notice = groups_[index_of(rule)].flush(rule.notify, now_, silenced)) output_.notice(rule, *notice, now_);
 }
 
@@ -481,8 +501,7 @@ Micros Monitor::clock_deadline(const Key& key) const {
       first = std::min(first, key.heard + rule.silent_after + (known ? given_up_after : 0));
     }
     if (instance.alert && !rule.notify.group)
-      first = std::min(first,
-                       instance.alert->teller.deadline(rule.notify, instance.alert->life, now_, quiet_until(rule, key.name)));
+      first = std::min(first, instance.alert->teller.deadline(rule.notify, instance.alert->life, now_, quiet_until(rule, key)));
   }
   return first;
 }

@@ -94,6 +94,9 @@ class Monitor {
   }
   const LifeCycle* life(std::string_view rule, std::string_view key) const;
   const Teller* teller(std::string_view rule, std::string_view key) const;
+
+  /// What mutes an alert now: `rule:NAME`, `silence:ID`, or empty.
+  std::string muted_by(const RulePlan& rule, std::string_view key) const;
   const MonitorPlan& plan() const { return plan_; }
 
  private:
@@ -125,7 +128,8 @@ class Monitor {
   void with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause);
   void changed(const Change& change);
   void notified(const Notice& notice);
-  Micros quiet_until(const RulePlan& rule, std::string_view key) const;
+  const RulePlan* inhibitor(const RulePlan& rule, const Key& key) const;
+  Micros quiet_until(const RulePlan& rule, const Key& key) const;
   void flush_group(const RulePlan& rule);
   void schedule(Key& key);
   Micros event_deadline(const Key& key) const;

@@ -16,7 +16,7 @@ Micros silenced_until(const std::vector<Silence>& silences, std::string_view rul
   for (bool longer = true; longer;) {
     longer = false;
     for (const Silence& s : silences) {
-      if ((!s.rule.empty() && s.rule != rule) || (!s.key.empty() && s.key != key)) continue;
+      if (!s.matches(rule, key)) continue;
       if (s.from > until || s.to <= until) continue;
       until = s.to;
       longer = true;

@@ -59,6 +59,13 @@ struct Silence {
   std::string id;
   Micros from = never_yet, to = for_ever;
   std::string rule, key;  ///< empty: any
+
+  bool matches(std::string_view of_rule, std::string_view of_key) const {
+    return (rule.empty() || rule == of_rule) && (key.empty() || key == of_key);
+  }
+  bool covers(std::string_view of_rule, std::string_view of_key, Micros now) const {
+    return from <= now && now < to && matches(of_rule, of_key);
+  }
 };
 
 /// When the silences over (rule, key) that hold at `now` end for good; `now` itself if none holds.

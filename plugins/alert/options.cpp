@@ -35,11 +35,19 @@ constexpr std::array named_aggregates{
     Named{"stddev", &WatchOptions::stddev, "Standard deviation of a sample (divides by n - 1)."},
     Named{"stddevp", &WatchOptions::stddevp, "Standard deviation of the population (divides by n)."},
     Named{"median", &WatchOptions::median, "The 50th percentile, interpolated."},
-    Named{"p50", &WatchOptions::p50, "The same; `also` takes any pNN."},
+    Named{"p05", &WatchOptions::p05, "The 5th percentile, interpolated; `also` takes any pNN."},
+    Named{"p10", &WatchOptions::p10, "The 10th percentile, interpolated."},
+    Named{"p25", &WatchOptions::p25, "The 25th percentile, interpolated."},
+    Named{"p50", &WatchOptions::p50, "The median."},
+    Named{"p75", &WatchOptions::p75, "The 75th percentile, interpolated."},
     Named{"p90", &WatchOptions::p90, "The 90th percentile, interpolated."},
     Named{"p95", &WatchOptions::p95, "The 95th percentile, interpolated."},
     Named{"p99", &WatchOptions::p99, "The 99th percentile, interpolated."},
-    Named{"pd50", &WatchOptions::pd50, "The smallest value with half of all at or below it; `also` takes any pdNN."},
+    Named{"pd05", &WatchOptions::pd05, "The smallest value with 5 % of all at or below it; `also` takes any pdNN."},
+    Named{"pd10", &WatchOptions::pd10, "The smallest value with 10 % of all at or below it."},
+    Named{"pd25", &WatchOptions::pd25, "The smallest value with 25 % of all at or below it."},
+    Named{"pd50", &WatchOptions::pd50, "The smallest value with half of all at or below it."},
+    Named{"pd75", &WatchOptions::pd75, "The smallest value with 75 % of all at or below it."},
     Named{"pd90", &WatchOptions::pd90, "The smallest value with 90 % of all at or below it."},
     Named{"pd95", &WatchOptions::pd95, "The smallest value with 95 % of all at or below it."},
     Named{"pd99", &WatchOptions::pd99, "The smallest value with 99 % of all at or below it."},
@@ -67,6 +75,15 @@ std::optional<std::pair<std::string, std::string>> WatchOptions::aggregate() con
   for (const Named& named : named_aggregates)
     if (!(this->*named.field).empty()) return std::pair{std::string(named.name), this->*named.field};
   return std::nullopt;
+}
+
+const std::vector<std::string>& WatchOptions::aggregate_options() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const Named& named : named_aggregates) all.emplace_back(named.name);
+    return all;
+  }();
+  return names;
 }
 
 void ClearOptions::describe(config::Fields<ClearOptions>& f) {
@@ -185,6 +202,9 @@ void RuleOptions::describe(config::Fields<RuleOptions>& f) {
   f.field("notify_deescalated", &RuleOptions::notify_deescalated).doc("Whether people are told of a lower level.").reloadable();
   f.field("flap", &RuleOptions::flap).doc("What counts as flapping.").reloadable();
   f.field("group", &RuleOptions::group).doc("People are told of all keys' alerts of this rule together.").reloadable();
+  f.field("inhibited_by", &RuleOptions::inhibited_by)
+      .doc("Rules of this stage, or `no_data`: while one of them fires for a key, people are not told of this one for it.")
+      .reloadable();
   f.field("message", &RuleOptions::message)
       .doc(
           "Text for people; `{key}`, `{rule}`, `{level}`, `{value:.1f}`, `{threshold}` and the aggregates watched are filled "

@@ -68,8 +68,8 @@ struct CircleOptions {
 /// What a rule looks at: one AGGREGATE: FIELD, and over which stretch.
 struct WatchOptions {
   std::string value, ewma, zscore;
-  std::string count_all, count, sum, avg, min, max, range, first, last, distinct, stddev, stddevp, median, p50, p90, p95, p99,
-      pd50, pd90, pd95, pd99, delta, rate, slope, rise, fall, max_rise, max_fall;
+  std::string count_all, count, sum, avg, min, max, range, first, last, distinct, stddev, stddevp, median, p05, p10, p25, p50,
+      p75, p90, p95, p99, pd05, pd10, pd25, pd50, pd75, pd90, pd95, pd99, delta, rate, slope, rise, fall, max_rise, max_fall;
   std::vector<std::string> distance_outside;
   config::InputFile fence;
   std::optional<CircleOptions> circle;
@@ -87,6 +87,8 @@ struct WatchOptions {
 
   /// The aggregate's name and its field, if one is given (value, ewma, zscore and distance_outside are none).
   std::optional<std::pair<std::string, std::string>> aggregate() const;
+  /// What may stand there for one.
+  static const std::vector<std::string>& aggregate_options();
   bool windowed() const {
     return sliding || snapshot || session || records || (within && every.kind != config::Node::Kind::null);
   }
@@ -121,6 +123,7 @@ struct RuleOptions : ConditionOptions {
   bool notify_deescalated = false;
   std::optional<FlapOptions> flap;
   std::optional<GroupOptions> group;
+  std::vector<std::string> inhibited_by;
   std::string message;
   config::Map<std::string> labels;
 

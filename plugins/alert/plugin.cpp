@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "plugins/alert/explain.h"
 #include "plugins/alert/journal.h"
 #include "plugins/alert/reading.h"
 #include "plugins/alert/silences.h"
+#include "runner/stage/explains.h"
 #include "runner/stage/rehearsal.h"
 
 namespace millrace {
@@ -22,7 +24,7 @@ Time time_of(Micros micros) { return Time{Duration{micros}}; }
 /// Watches records through the rules and raises alerts. The rules themselves are a Monitor; the Journal brings what it finds to
 /// the history before it goes on; this is the stage around the two: it reads records, keeps the clock, holds the inputs' Acks
 /// until what they led to is saved.
-class AlertStage final : public Transform, public AlertDesk, public SilenceDesk, public Rehearsal {
+class AlertStage final : public Transform, public AlertDesk, public SilenceDesk, public Rehearsal, public Explains {
  public:
   using Config = Options;
 
@@ -140,6 +142,8 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   }
 
   void lose_windows() override { windows_lost_ = true; }
+
+  std::vector<std::string> explain() const override { return alert::explain(options_); }
 
  private:
   static constexpr Duration snapshot_every = 1s;

@@ -35,7 +35,8 @@ struct RulePlan {
   Fence fence;
   Micros silent_after = 0;  ///< of silence
   Micros restart_grace = 0;
-  LifePlan life;  ///< without levels there is no condition: windows only
+  std::vector<std::size_t> inhibitors;  ///< rules, by place in the plan, whose firing for a key mutes this one for it
+  LifePlan life;                        ///< without levels there is no condition: windows only
   NotifyPlan notify;
   std::uint64_t meaning = 0;  ///< state of a rule with another meaning is not taken over
 

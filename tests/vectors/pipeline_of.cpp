@@ -32,10 +32,10 @@ Ordered time_of(const Json& config) {
 }
 
 /// Aggregates that a watch may name; `also` takes those with any percentile.
-constexpr std::array<std::string_view, 28> named{"count_all", "count", "sum",      "avg",    "min",     "max",      "range",
-                                                 "first",     "last",  "distinct", "stddev", "stddevp", "median",   "p50",
-                                                 "p90",       "p95",   "p99",      "pd50",   "pd90",    "pd95",     "pd99",
-                                                 "delta",     "rate",  "slope",    "rise",   "fall",    "max_rise", "max_fall"};
+constexpr std::array<std::string_view, 35> named{
+    "count_all", "count", "sum",  "avg",  "min",   "max",  "range", "first", "last", "distinct", "stddev",  "stddevp",
+    "median",    "p05",   "p10",  "p25",  "p75",   "pd10", "pd25",  "pd75",  "p50",  "p90",      "p95",     "p99",
+    "pd50",      "pd90",  "pd95", "pd99", "delta", "rate", "slope", "rise",  "fall", "max_rise", "max_fall"};
 
 void stretch(const Json& window, Ordered& watch) {
   std::string kind = window.at("kind");
