@@ -25,6 +25,7 @@ struct Given {
   std::size_t limit = 50;
   std::string name;  ///< incident, dedup key or key
   std::string by, comment;
+  std::string stage, from = "0s", lasting;  ///< of a silence
 
   bool json() const { return format == "json"; }
 };
@@ -235,11 +236,69 @@ Result<void> ack(Given given) {
   return {};
 }
 
+Result<void> ask(const Given& given, const Json& request) {
+  if (!store::DataFolder::holder(given.data))
+    return invalid(
+        fmt::format("no instance runs on {}, and only a running one can do that; start it with `millrace run --data {}`",
+                    given.data, given.data));
+  auto answer = ask_instance(std::filesystem::path(given.data) / "control.sock", dump(request));
+  if (!answer) return answer.error();
+  const Json parsed = Json::parse(*answer, nullptr, false);
+  if (!parsed.is_object()) return unavailable("the instance answered with something else than JSON");
+  if (parsed.value("ok", false)) return {};
+  return invalid(parsed.value("error", std::string("the instance refused, and did not say why")));
+}
+
+// What a silence and its end have in common: who is meant. --stage is a stage's id, or PIPELINE/STAGE.
+Json matchers(const char* command, const Given& given) {
+  Json request{{"command", command}};
+  const auto slash = given.stage.find('/');
+  if (slash != std::string::npos) request["pipeline"] = given.stage.substr(0, slash);
+  put_text(request, "stage", slash == std::string::npos ? given.stage : given.stage.substr(slash + 1));
+  put_text(request, "rule", given.rule);
+  put_text(request, "key", given.key);
+  put_text(request, "id", given.name);
+  return request;
+}
+
+Result<void> silence(const Given& given) {
+  auto after = config::parse_duration(given.from), lasting = config::parse_duration(given.lasting);
+  if (!after) return invalid(fmt::format("--in: expected {}", after.error().what));
+  if (!lasting) return invalid(fmt::format("--for: expected {}", lasting.error().what));
+  const char* user = std::getenv("USER");
+  const Time from = SystemClock().now() + *after;
+  Json request = matchers("silence", given);
+  request["from"] = to_whole_millis(from);
+  request["to"] = to_whole_millis(from + *lasting);
+  put_text(request, "by", given.by.empty() && user != nullptr ? std::string(user) : given.by);
+  put_text(request, "comment", given.comment);
+  // A name of its own, by which it can be ended.
+  if (given.name.empty())
+    request["id"] = fmt::format("{}/{}@{}", given.rule.empty() ? "*" : given.rule, given.key.empty() ? "*" : given.key,
+                                request["from"].get<std::int64_t>());
+  if (auto asked = ask(given, request); !asked) return asked;
+  const std::string id = request["id"].get<std::string>();
+  if (given.json())
+    fmt::print("{}\n", dump({{"silence", id}, {"from", request["from"]}, {"to", request["to"]}}));
+  else
+    fmt::print("{}  silent until {}\n", printable(id), local_time(request["to"].get<std::int64_t>()));
+  return {};
+}
+
+Result<void> unsilence(const Given& given) {
+  if (auto asked = ask(given, matchers("unsilence", given)); !asked) return asked;
+  if (given.json())
+    fmt::print("{}\n", dump({{"unsilenced", true}}));
+  else
+    fmt::print("people are told again\n");
+  return {};
+}
+
 }  // namespace
 
 void add_alerts(CLI::App& app, Program& program) {
   auto given = std::make_shared<Given>();
-  CLI::App* alerts = app.add_subcommand("alerts", "List, show and acknowledge alerts.");
+  CLI::App* alerts = app.add_subcommand("alerts", "List, show, acknowledge and silence alerts.");
   alerts->require_subcommand(1);
   auto add = [&](const char* name, const char* about, std::function<Result<void>(const Given&)> work) {
     CLI::App* command = alerts->add_subcommand(name, about);
@@ -268,6 +327,22 @@ void add_alerts(CLI::App& app, Program& program) {
   acking->add_option("INCIDENT", given->name, "An incident, or a key")->required();
   acking->add_option("--by", given->by, "Who acknowledges; default $USER");
   acking->add_option("--comment", given->comment, "What to add");
+  auto add_matchers = [&](CLI::App* command) {
+    command->add_option("--rule", given->rule, "Only of this rule");
+    command->add_option("--key", given->key, "Only of this key");
+    command->add_option("--stage", given->stage, "Only at this stage: STAGE or PIPELINE/STAGE");
+  };
+  CLI::App* silencing =
+      add("silence", "Tell nobody of the alerts that match, for a while, through the running instance.", silence);
+  add_matchers(silencing);
+  silencing->add_option("--for", given->lasting, "How long, such as 2h")->required();
+  silencing->add_option("--in", given->from, "When it begins, from now on")->capture_default_str();
+  silencing->add_option("--id", given->name, "What it is called; a name is made if not given");
+  silencing->add_option("--by", given->by, "Who asks for it; default $USER");
+  silencing->add_option("--comment", given->comment, "Why");
+  CLI::App* unsilencing = add("unsilence", "End a silence, or those of just this rule and key.", unsilence);
+  unsilencing->add_option("SILENCE", given->name, "What it is called");
+  add_matchers(unsilencing);
 }
 
 }  // namespace millrace::cli

@@ -6,6 +6,8 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "runner/stage/silence.h"
+
 namespace millrace::cli {
 namespace {
 
@@ -36,11 +38,52 @@ Result<void> acknowledge(supervise::Supervisor& supervisor, const Json& request)
   return answer.get();
 }
 
+Silence silence_of(const Json& request) {
+  auto time = [&](const char* name) {
+    auto found = request.find(name);
+    return found != request.end() && found->is_number_integer() ? from_millis(found->get<std::int64_t>()) : Time{};
+  };
+  return {text(request, "id"), text(request, "rule"), text(request, "key"),    time("from"),
+          time("to"),          text(request, "by"),   text(request, "comment")};
+}
+
+// At every stage that keeps alerts, or the one that is named; well if one of them takes it.
+Result<void> mute(supervise::Supervisor& supervisor, const Json& request, bool begins) {
+  const std::string pipeline = text(request, "pipeline"), stage = text(request, "stage");
+  const Silence silence = silence_of(request);
+  using Answer = std::optional<Result<void>>;
+  std::vector<std::pair<std::string, std::future<Answer>>> answers;
+  SystemClock clock;
+  for (const supervise::StageView& view : supervisor.views()) {
+    if ((!pipeline.empty() && view.pipeline != pipeline) || (!stage.empty() && view.stage != stage)) continue;
+    auto answered = std::make_shared<std::promise<Answer>>();
+    auto answer = answered->get_future();
+    auto task = [answered, silence, begins, now = clock.now()](AnyStage& any) {
+      auto* transform = std::get_if<std::unique_ptr<Transform>>(&any);
+      auto* desk = transform ? dynamic_cast<SilenceDesk*>(transform->get()) : nullptr;
+      answered->set_value(!desk ? Answer{} : begins ? desk->silence(silence, now) : desk->unsilence(silence, now));
+    };
+    if (supervisor.post(view.pipeline, view.stage, std::move(task))) answers.emplace_back(view.stage, std::move(answer));
+  }
+  Result<void> result = invalid("no stage that keeps alerts runs here, or none of that name");
+  bool accepted = false;
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  for (auto& [name, answer] : answers) {
+    if (answer.wait_until(deadline) != std::future_status::ready) continue;  // it keeps no alerts, or it has ended
+    if (Answer said = answer.get(); said && !accepted) {
+      result = *said;
+      accepted = said->has_value();
+    }
+  }
+  return result;
+}
+
 Result<void> handle(supervise::Supervisor& supervisor, std::string_view line) {
   Json request = Json::parse(line, nullptr, false);
   if (!request.is_object()) return invalid("a request is a JSON object");
   std::string command = text(request, "command");
   if (command == "ack") return acknowledge(supervisor, request);
+  if (command == "silence" || command == "unsilence") return mute(supervisor, request, command == "silence");
   return invalid(fmt::format("unknown command '{}'", command));
 }
 

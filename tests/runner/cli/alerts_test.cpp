@@ -211,3 +211,47 @@ TEST_CASE("alerts ack asks the running instance, and only for what is open") {
   CHECK(refused.status == cli::failed);
   CHECK_THAT(refused.err, Contains("the stage is stopping"));
 }
+
+TEST_CASE("alerts silence and unsilence ask the running instance for just what was said") {
+  Site site;
+  Outcome idle = site.alerts({"silence", "--for", "2h"});
+  CHECK(idle.status == cli::failed);
+  CHECK_THAT(idle.err, Contains("no instance runs"));
+  CHECK(site.alerts({"silence", "--key", "room"}).status == cli::wrong_use);
+
+  auto folder = store::DataFolder::lock(site.data);
+  std::mutex mutex;
+  std::vector<json> requests;
+  std::string answer = R"({"ok": true})";
+  auto server = cli::ControlServer::serve(folder->control_socket(), [&](std::string_view request) {
+                  std::lock_guard lock(mutex);
+                  requests.push_back(json::parse(request));
+                  return answer;
+                }).value();
+  Outcome silenced = site.alerts({"silence", "--key", "room", "--stage", "house/climate", "--for", "2h", "--by", "ada",
+                                  "--comment", "painting", "--format", "json"});
+  REQUIRE(silenced.status == 0);
+  REQUIRE(requests.size() == 1);
+  json asked = requests[0];
+  CHECK(asked["to"].get<std::int64_t>() - asked["from"].get<std::int64_t>() == 7'200'000);
+  CHECK(json::parse(silenced.out)["silence"] == asked["id"]);
+  asked.erase("from");
+  asked.erase("to");
+  asked.erase("id");
+  CHECK(asked == json{{"command", "silence"},
+                      {"pipeline", "house"},
+                      {"stage", "climate"},
+                      {"key", "room"},
+                      {"by", "ada"},
+                      {"comment", "painting"}});
+  const std::string id = json::parse(silenced.out)["silence"];
+  CHECK(site.alerts({"unsilence", id}).status == 0);
+  CHECK(requests[1] == json{{"command", "unsilence"}, {"id", id}});
+  answer = R"({"ok": false, "error": "no silence is called 'x'"})";
+  Outcome refused = site.alerts({"unsilence", "x"});
+  CHECK(refused.status == cli::failed);
+  CHECK_THAT(refused.err, Contains("no silence is called 'x'"));
+  Outcome endless = site.alerts({"silence", "--for", "ever"});
+  CHECK(endless.status == cli::failed);
+  CHECK_THAT(endless.err, Contains("--for"));
+}
