@@ -80,6 +80,9 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   /// Registers a method whose result is a stream: it sends items with its Call, then lets go of it.
   void stream(std::string_view name, Method method, std::size_t uploads = 0);
 
+  /// Asked about every request to the hub and its plain WebSocket; who may not make it gets 401. Before open().
+  void authorize(std::function<bool(const http::Request&)> allowed) { allowed_ = std::move(allowed); }
+
   /// Called when a client has come, with the request that it came with, before it has shaken hands; and when one has gone.
   /// Before open().
   void on_connect(std::function<void(Connection&, const http::Request&)> connected) { connected_ = std::move(connected); }
@@ -177,6 +180,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   std::vector<http::Route> routes_;
 
   std::unordered_map<std::string, Declared> methods_;  ///< by lower-case name
+  std::function<bool(const http::Request&)> allowed_;
   std::function<void(Connection&, const http::Request&)> connected_;
   std::function<void(Connection&)> disconnected_;
   std::unordered_map<std::string, Pending> pending_;  ///< negotiated, by token

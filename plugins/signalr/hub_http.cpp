@@ -77,6 +77,10 @@ bool Hub::admit(const http::Request& request, http::Exchange& exchange) {
     refuse(request, exchange, 403, "This origin is not allowed here.");
   } else if (retired_) {
     refuse(request, exchange, 404, "This hub is closing.");
+  } else if (allowed_ && !allowed_(request)) {
+    auto headers = origins_.headers(request);
+    headers.emplace_back("WWW-Authenticate", "Bearer");
+    exchange.respond({.status = 401, .body = "A valid token is needed.\n", .headers = std::move(headers)});
   } else {
     return true;
   }

@@ -20,9 +20,9 @@ constexpr std::string_view events = "Accept: text/event-stream\r\n";
 
 /// A hub, and requests to it.
 struct Server {
-  explicit Server(HubOptions options = {}) {
+  explicit Server(HubOptions options = {}, const HubDirectory::Prepare& prepare = add_telemetry_methods) {
     port = listener.start().value();
-    attachment = Attachment::attach(listener.routes(), options, "p", "live", add_telemetry_methods).value();
+    attachment = Attachment::attach(listener.routes(), options, "p", "live", prepare).value();
   }
   ~Server() {
     attachment.reset();
@@ -242,4 +242,19 @@ TEST_CASE("a transport that is not offered is not there") {
   Server server({.transports = {.websockets = false, .server_sent_events = false}});
   CHECK(status_of(server.ask("GET", server.negotiated(), {}, events)) == 404);
   CHECK(status_of(server.ask("GET", server.negotiated())) == 200);
+}
+
+TEST_CASE("every request of a client that is not let in is refused, but for a preflight") {
+  Server server({}, [](Hub& hub) {
+    hub.authorize([](const http::Request& request) { return request.parameter("access_token") == "right"; });
+  });
+  for (auto method : {"GET", "POST", "DELETE"}) {
+    auto refused = server.ask(method, "?id=x");
+    CHECK(status_of(refused) == 401);
+    CHECK(has(refused, "WWW-Authenticate: Bearer\r\n"));
+    CHECK(status_of(server.ask(method, "?id=x&access_token=right")) == 404);
+  }
+  CHECK(status_of(server.ask("POST", "/negotiate?access_token=wrong")) == 401);
+  CHECK(status_of(server.ask("POST", "/negotiate?access_token=right")) == 200);
+  CHECK(status_of(server.ask("OPTIONS", "/negotiate")) == 204);
 }

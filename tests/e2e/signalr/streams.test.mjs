@@ -103,7 +103,7 @@ for (const combination of combinations) {
     assert.equal(await connection.invoke('GetCallerConnectionId'), connection.connectionId);
     const object = await connection.invoke('SendComplexObject');
     assert.deepEqual(object.IntArray, [1, 2, 3]);
-    assert.equal(object.GUID, '00010203-0405-0607-0706-050403020100');
+    assert.equal(object.Guid, '00010203-0405-0607-0706-050403020100');
     if (combination.messagepack) {
       assert.deepEqual([...object.ByteArray], [1, 2, 3]);
       assert.deepEqual(object.DateTime, new Date(Date.UTC(2000, 0, 1)));

@@ -1,13 +1,16 @@
-// A hub for tests of clients, on the hub server that the signalr stage is written on. Prints its port as JSON, then reads one
-// command a line from standard input, and ends with it:
+// A hub for tests of clients, on the hub server that the signalr stage is written on: at /testhub, without WebSockets at
+// /testhub-nowebsockets, with a token of /generateJwtToken at /authorizedhub, and reached by a redirect at /redirect. Prints
+// its port as JSON, then reads one command a line from standard input, and ends with it:
 //   {"publish": [{"device", "value", "pad"?, "kind"?}]}   one batch
 //   {"retire": true}                                      closes the hub as a removed stage does, and opens a new one
 // and after each writes the hub's counters as one JSON line. Options of the hub come as JSON in the first argument.
 
 #include <fmt/core.h>
 
+#include <atomic>
 #include <iostream>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -53,7 +56,7 @@ json complex_object() {
   std::vector<std::uint8_t> year_2000{0x38, 0x6D, 0x43, 0x80};
   return {{"ByteArray", json::binary({1, 2, 3})},
           {"DateTime", json::binary(year_2000, signalr::messagepack::timestamp)},
-          {"GUID", "00010203-0405-0607-0706-050403020100"},
+          {"Guid", "00010203-0405-0607-0706-050403020100"},
           {"IntArray", {1, 2, 3}},
           {"String", "hello world"}};
 }
@@ -200,18 +203,79 @@ json figures(const signalr::HubCounters& c) {
 
 }  // namespace
 
+using Attached = std::unique_ptr<signalr::Attachment>;
+
+Attached attach(http::Routes& routes, const signalr::HubOptions& options,
+                const signalr::HubDirectory::Prepare& prepare = add_test_methods) {
+  return signalr::Attachment::attach(routes, options, "test", options.path, prepare).value();
+}
+
+/// The same hub without WebSockets.
+signalr::HubOptions without_websockets(signalr::HubOptions options) {
+  options.path += "-nowebsockets";
+  options.plain.clear();
+  options.transports.websockets = false;
+  return options;
+}
+
+/// Only with a token.
+signalr::HubOptions authorized(signalr::HubOptions options) {
+  options.path = "/authorizedhub";
+  options.plain.clear();
+  return options;
+}
+
+/// Sends who negotiates on to the hub at the given `baseUrl`, telling it how many this has happened to.
+http::Response redirect(const http::Request& request) {
+  static std::atomic<int> redirects = 0;
+  std::string url = request.parameter("baseUrl").value_or("") + "/testHub?numRedirects=" + std::to_string(++redirects);
+  return {.content_type = "application/json", .body = json{{"url", url}}.dump()};
+}
+
+/// Tokens good for 5 seconds.
+class Tokens {
+ public:
+  std::string make() {
+    std::lock_guard lock(mutex_);
+    return made_.emplace(signalr::random_id(), Clock::now() + std::chrono::seconds(5)).first->first;
+  }
+
+  /// Whether a request has one, in its header or in its query.
+  bool allow(const http::Request& request) {
+    const std::string* header = request.header("Authorization");
+    bool bearer = header && header->starts_with("Bearer ");
+    std::string token = bearer ? header->substr(7) : request.parameter("access_token").value_or("");
+    std::lock_guard lock(mutex_);
+    auto found = made_.find(token);
+    return found != made_.end() && Clock::now() < found->second;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::mutex mutex_;
+  std::map<std::string, Clock::time_point> made_;
+};
+
 int main(int argc, char** argv) {
   signalr::HubOptions options = read_options(argc > 1 ? json::parse(argv[1]) : json::object());
   http::Listener listener({.address = {.port = 0}});
-  auto attach = [&] {
-    return signalr::Attachment::attach(listener.routes(), options, "test", "hub", add_test_methods).value();
-  };
   auto port = listener.start();
   if (!port) {
     std::cerr << port.error().what << '\n';
     return 1;
   }
-  auto hub = attach();
+  http::Routes& routes = listener.routes();
+  auto hub = attach(routes, options);
+  auto fallback = attach(routes, without_websockets(options));
+  auto tokens = std::make_shared<Tokens>();
+  auto locked = attach(routes, authorized(options), [tokens](signalr::Hub& made) {
+    add_calls(made);
+    made.authorize([tokens](const http::Request& request) { return tokens->allow(request); });
+  });
+  auto making =
+      routes.add("/generateJwtToken",
+                 http::Routes::answering([tokens](const http::Request&) { return http::Response{.body = tokens->make()}; }));
+  auto redirects = routes.add("/redirect/negotiate", http::Routes::answering(redirect));
   std::cout << json{{"port", *port}} << std::endl;
 
   std::string line;
@@ -223,10 +287,12 @@ int main(int argc, char** argv) {
     }
     if (command.contains("retire")) {
       hub.reset();
-      hub = attach();
+      hub = attach(routes, options);
     }
     std::cout << figures(hub->hub().counters()) << std::endl;
   }
   hub.reset();
+  fallback.reset();
+  locked.reset();
   listener.stop();
 }

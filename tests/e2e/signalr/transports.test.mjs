@@ -86,3 +86,29 @@ test('a client of every combination gets the same broadcast', async (t) => {
   await until('it everywhere', () => clients.every((one) => one.records.length === 50));
   for (const one of clients) assert.deepEqual(one.records, clients[0].records);
 });
+
+test('a redirect is followed, again on reconnecting', async (t) => {
+  const hub = await TestHub.start(t);
+  const url = `http://${hub.address}/redirect?baseUrl=http://${hub.address}`;
+  const connection = await started(t, { url }, { transport: undefined, reconnect: true });
+  const first = await connection.invoke('GetNumRedirects');
+  const back = deferred();
+  connection.onreconnected(back.resolve);
+  await hub.command({ retire: true });
+  await back.promise;
+  assert.ok((await connection.invoke('GetNumRedirects')) > first);
+});
+
+test('a hub that wants a token takes it in the header and in the query, and nothing without it', async (t) => {
+  const hub = await TestHub.start(t);
+  const base = `http://${hub.address}`;
+  const locked = { url: `${base}/authorizedhub` };
+  const token = await (await fetch(`${base}/generateJwtToken`)).text();
+  for (const combination of combinations) {
+    const connection = await started(t, locked, { ...combination, accessTokenFactory: () => token });
+    assert.equal(await connection.invoke('Echo', 'in'), 'in');
+    await assert.rejects(client(t, locked, { ...combination, accessTokenFactory: () => 'wrong' }).start(), /401/);
+  }
+  assert.equal((await fetch(`${locked.url}/negotiate?access_token=${token}`, { method: 'POST' })).status, 200);
+  assert.equal((await fetch(`${locked.url}/negotiate`, { method: 'POST' })).status, 401);
+});
