@@ -27,6 +27,11 @@ Hub::Hub(std::shared_ptr<http::Loop> loop, HubOptions options)
       scratch_(16U << 10U) {}
 
 Hub::~Hub() {
+  // What still streams is told that it ends, and can send nothing any more.
+  for (const auto& connection : connections_) {
+    connection->closing_ = true;
+    if (connection->streams_) connection->streams_->abandon();
+  }
   for (const auto& connection : connections_) connection->transport_.reset();
 }
 
@@ -165,7 +170,9 @@ void Hub::touch(Connection& connection) {
   if (std::exchange(connection.flush_due_, true)) return;
   touched_.push_back(&connection);
   if (in_turn_ || std::exchange(flush_posted_, true)) return;
-  loop_->post([self = shared_from_this()] {
+  loop_->post([weak = weak_from_this()] {
+    auto self = weak.lock();
+    if (!self) return;
     self->flush_posted_ = false;
     self->flush_touched();
   });

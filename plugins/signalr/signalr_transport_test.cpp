@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "plugins/signalr/attachment.h"
@@ -257,4 +258,27 @@ TEST_CASE("every request of a client that is not let in is refused, but for a pr
   CHECK(status_of(server.ask("POST", "/negotiate?access_token=wrong")) == 401);
   CHECK(status_of(server.ask("POST", "/negotiate?access_token=right")) == 200);
   CHECK(status_of(server.ask("OPTIONS", "/negotiate")) == 204);
+}
+
+TEST_CASE("a stream without end is let go of with its hub") {
+  std::atomic<int> begun = 0, let_go = 0;
+  {
+    Server server({}, [&](Hub& hub) {
+      hub.stream("Endless", [&](Call call) {
+        auto kept = std::make_shared<Call>(std::move(call));
+        kept->when_cancelled([kept, &let_go] {
+          CHECK_FALSE(kept->item(1));
+          ++let_go;
+        });
+        ++begun;
+      });
+    });
+    auto query = server.polling();
+    auto call = R"({"type":4,"invocationId":"1","target":"Endless","arguments":[]})"
+                "\x1e";
+    REQUIRE(status_of(server.ask("POST", query, call)) == 200);
+    CHECK(begun == 1);
+    CHECK(let_go == 0);
+  }
+  CHECK(let_go == 1);
 }
