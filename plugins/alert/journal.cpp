@@ -9,6 +9,9 @@ namespace millrace::alert {
 namespace {
 
 constexpr auto patience = 50ms;
+// How much a commit saves of all keys' state: a few milliseconds' work.
+constexpr std::size_t share_bytes = 256U << 10U;
+constexpr std::size_t share_keys = 256;
 
 std::int64_t whole_millis(Micros micros) { return floor_div(micros, 1000); }
 
@@ -88,7 +91,9 @@ void Journal::commit(bool everything) {
 }
 
 void Journal::submit() {
-  bool needs_commit = everything_ || !gathering_.empty() || !concerned_.empty();
+  const bool begins = everything_ && saving_.empty();
+  if (begins) begin_saving();
+  bool needs_commit = begins || !saving_.empty() || !saving_ack_.empty() || !gathering_.empty() || !concerned_.empty();
   auto flight = std::make_unique<Flight>();
   flight->out = std::exchange(out_, Batch{});
   flight->told = std::exchange(told_, {});
@@ -96,9 +101,9 @@ void Journal::submit() {
     ready_.splice(std::move(flight->out));
     return;
   }
-  if (everything_) flight->ack = std::exchange(held_, Ack{});
   flight->commit = std::exchange(gathering_, {});
   fill_states(flight->commit);
+  if (saving_.empty()) flight->ack = std::exchange(saving_ack_, Ack{});
   in_flight_ = std::move(flight);
   auto answer = [answers = answers_, waker = context_.waker()](Result<void> result) {
     answers->put(std::move(result));
@@ -107,11 +112,19 @@ void Journal::submit() {
   store_->commit(in_flight_->commit, answer);
 }
 
+/// What changes from here on is for the next round, even where a key of this one is saved only later.
+void Journal::begin_saving() {
+  everything_ = false;
+  saving_ack_ = std::exchange(held_, Ack{});
+  saving_ = monitor_->take_changed();
+}
+
 void Journal::fill_states(store::Commit& commit) {
   commit.pipeline = telling_.pipeline();
   commit.stage = telling_.stage();
   commit.wall_ms = to_whole_millis(context_.now());
-  bool whole = everything_ || monitor_->plan().time.scope == Scope::source;
+  // With one time line for all, what is saved must be of one moment.
+  bool whole = monitor_->plan().time.scope == Scope::source;
   std::set<std::string> keys;
   for (const auto& [rule, key] : std::exchange(concerned_, {})) {
     commit.states.push_back(state_of(*rule, key));
@@ -119,9 +132,22 @@ void Journal::fill_states(store::Commit& commit) {
   }
   if (whole)
     for (std::string& key : monitor_->take_changed()) keys.insert(std::move(key));
-  for (const std::string& key : keys) commit.snapshots.push_back({std::string(key_snapshot) + key, monitor_->save(key)});
+  if (whole) {
+    for (std::string& key : saving_) keys.insert(std::move(key));
+    saving_.clear();
+  }
+  std::size_t bytes = 0;
+  auto save = [&](const std::string& key) {
+    std::string saved = monitor_->save(key);
+    bytes += saved.size();
+    if (!saved.empty()) commit.snapshots.push_back({std::string(key_snapshot) + key, std::move(saved)});
+  };
+  for (const std::string& key : keys) save(key);
+  for (std::size_t left = share_keys; !saving_.empty() && left > 0 && bytes < share_bytes; --left) {
+    if (!keys.contains(saving_.back())) save(saving_.back());
+    saving_.pop_back();
+  }
   commit.snapshots.push_back({std::string(common_snapshot), monitor_->save_common()});
-  everything_ = false;
 }
 
 void Journal::collect() {

@@ -23,7 +23,8 @@ namespace millrace::alert {
 /// notifications, and for each key that they concern the alert's state and everything that the Monitor keeps of it, as they
 /// stand when the commit is handed over. So what is on disk is, for each key, one moment between two records: after a crash a
 /// key goes on from there, its source's records up to that moment are passed over, and an event that was committed is never
-/// found a second time. Inputs are settled by a commit of all keys that changed since the last such.
+/// found a second time. Inputs are settled once all keys that changed by them are saved: over several commits, so that no
+/// transition waits behind a large one.
 class Journal final : public Output {
  public:
   Journal(Context context, const Telling& telling);
@@ -76,8 +77,11 @@ class Journal final : public Output {
   struct Flight;
   class Answers;
 
-  bool waiting() const { return !gathering_.empty() || !concerned_.empty() || !out_.empty() || everything_; }
+  bool waiting() const {
+    return !gathering_.empty() || !concerned_.empty() || !out_.empty() || everything_ || !saving_.empty();
+  }
   void submit();
+  void begin_saving();
   void collect();
   void fill_states(store::Commit& commit);
   store::State state_of(const RulePlan& rule, const std::string& key) const;
@@ -96,6 +100,8 @@ class Journal final : public Output {
   std::set<std::pair<const RulePlan*, std::string>> concerned_;
   bool everything_ = false;
   Ack held_;
+  std::vector<std::string> saving_;  ///< keys still to be saved before ...
+  Ack saving_ack_;                   ///< ... these inputs are settled
 
   std::unique_ptr<Flight> in_flight_;
   std::optional<Time> retry_;
