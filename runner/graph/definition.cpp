@@ -52,7 +52,9 @@ void TestCase::describe(config::Fields<TestCase>& f) {
   f.field("name", &TestCase::name).doc("What must hold, as a sentence.").required();
   f.field("input", &TestCase::input)
       .doc(
-          "Records in the order of time: `at` from the start, `device`, all other keys are fields; or a control such as `ack`.")
+          "Records in the order of time: `at` from the start, `device`, all other keys are fields; or a control: `tick`, "
+          "`flush`, "
+          "`ack: KEY`, `silence: {to: 1h, key, rule}`, `unsilence: {key, rule}`, `restart: {up: 30s, windows: kept}`.")
       .required();
   f.field("expect", &TestCase::expect).doc("What must come out.").required();
 }
