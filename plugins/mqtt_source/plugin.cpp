@@ -97,6 +97,8 @@ class MqttSource final : public Source {
     return next;
   }
 
+  bool ready() const override { return subscriber_ && subscriber_->connected(); }
+
   void stop() override { subscriber_.reset(); }
 
  private:

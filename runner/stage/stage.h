@@ -35,6 +35,9 @@ class Source {
 
   virtual std::optional<Time> next_tick() const { return std::nullopt; }
 
+  /// False while a connection that connect() has only begun is not up: /readyz waits for it. Wake the stage when that changes.
+  virtual bool ready() const { return true; }
+
   /// No more poll() will come; Acks may still be settled. Stop receiving. What is not settled is offered again at the next
   /// start.
   virtual void stop() {}

@@ -116,14 +116,15 @@ std::string metrics_text(const std::vector<StageView>& stages, const store::Stor
 http::Readiness readiness_of(const std::vector<StageView>& stages) {
   http::Readiness readiness{true, "{\"stages\":["};
   for (const StageView& view : stages) {
-    if (view.condition == Condition::connecting || view.condition == Condition::failed) readiness.ready = false;
+    bool begun = view.condition == Condition::running && view.figures->connected.value() == 0;
+    if (begun || view.condition == Condition::connecting || view.condition == Condition::failed) readiness.ready = false;
     if (readiness.json.back() == '}') readiness.json += ",";
     readiness.json += "{\"pipeline\":";
     append_json_string(readiness.json, view.pipeline);
     readiness.json += ",\"stage\":";
     append_json_string(readiness.json, view.stage);
     readiness.json += ",\"condition\":";
-    append_json_string(readiness.json, name_of(view.condition));
+    append_json_string(readiness.json, name_of(begun ? Condition::connecting : view.condition));
     readiness.json += "}";
   }
   readiness.json += readiness.ready ? "],\"ready\":true}" : "],\"ready\":false}";

@@ -124,7 +124,7 @@ bool StageRunner::connect(Time now) {
   tried_ = true;
   condition_ = Condition::running;
   tick_wanted_ = true;
-  host_->figures().connected.set(1);
+  host_->figures().connected.set(ready() ? 1 : 0);
   return true;
 }
 
@@ -150,6 +150,7 @@ bool StageRunner::tick_due(Time now, bool input_waits) {
 bool StageRunner::step_source(Source& source, Time now) {
   if (outputs_full() || retry_at_ || !tick_due(now, false)) return false;
   Result<Batch> polled = source.poll();
+  host_->figures().connected.set(polled && ready() ? 1 : 0);
   if (!polled) {
     host_->write_dead_letters({});
     if (polled.error().kind == ErrorKind::finished) {
@@ -420,6 +421,11 @@ void StageRunner::failed(const Error& error, Time now) {
 
 std::optional<Time> StageRunner::next_tick() const {
   return on(stage_, [](const auto& s) { return s.next_tick(); });
+}
+
+bool StageRunner::ready() const {
+  auto* source = std::get_if<std::unique_ptr<Source>>(&stage_);
+  return !source || (*source)->ready();
 }
 
 bool StageRunner::idle() const {

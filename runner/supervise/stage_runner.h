@@ -104,6 +104,7 @@ class StageRunner {
   bool outputs_clogged() const;
   bool all_inputs_ended() const;
   std::optional<Time> next_tick() const;
+  bool ready() const;
   bool idle() const;
 
   std::string id_;
