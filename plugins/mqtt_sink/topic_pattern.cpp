@@ -11,14 +11,10 @@ constexpr std::string_view forbidden_in_level{"+#/\0", 4};
 
 std::optional<std::string> text_of(const Value& value) {
   switch (value.type()) {
-    case Type::string:
-      return std::string(value.as_text());
-    case Type::integer:
-      return std::to_string(value.as_integer());
-    case Type::boolean:
-      return value.as_boolean() ? "true" : "false";
-    default:
-      return std::nullopt;
+    case Type::string: return std::string(value.as_text());
+    case Type::integer: return std::to_string(value.as_integer());
+    case Type::boolean: return value.as_boolean() ? "true" : "false";
+    default: return std::nullopt;
   }
 }
 
