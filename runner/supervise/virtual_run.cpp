@@ -142,6 +142,9 @@ Result<void> VirtualRun::feed(Batch batch, const std::string& source) {
   const std::string& id = source.empty() ? first_source_ : source;
   auto found = feeds_.find(id);
   if (found == feeds_.end()) return invalid(fmt::format("there is no source '{}' to feed", id));
+  for (const auto& runner : runners_)
+    if (runner->id() == id && runner->condition() == Condition::done)
+      return invalid("the input was over: a flush stands before");
   found->second->push(std::move(batch));
   settle();
   return {};
