@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 #include <deque>
+#include <latch>
 #include <map>
 #include <random>
 #include <set>
@@ -299,6 +300,37 @@ TEST_CASE("an input is settled when what it led to is saved, and not before") {
   bench.pass(from_millis(1'001'001));
   REQUIRE(settled);
   CHECK(*settled == Settlement::settled);
+}
+
+TEST_CASE("a history that does not keep up pauses the input, and refuses none of it") {
+  std::latch caught_up(1);
+  std::vector<Settlement> fates;
+  store::Store::Options options;
+  options.on_commit_point = [&](store::CommitPoint point) {
+    if (point == store::CommitPoint::begun) caught_up.wait();
+  };
+  test::TempFolder folder;
+  Bench bench("rules: {hot: {watch: {last: humidity, within: 10s}, above: 10, message: hot}}");
+  bench.stage.reset();
+  bench.store = store::Store::open(folder.path(), std::move(options)).value();
+  bench.host->provide(*bench.store);
+  bench.start();
+  std::int64_t at = 1'000'000;
+  for (int batches = 0; bench.stage->wants_input(); ++batches) {
+    REQUIRE(batches < 1000);
+    std::vector<Reading> readings;
+    for (int i = 0; i < 1000; ++i, ++at) readings.push_back({"a", at, i % 2 == 0 ? 50.0 : 0.0});
+    bench.host->time.set(from_millis(at));
+    bench.host->ack = Ack([&](Settlement s) { fates.push_back(s); });
+    REQUIRE(bench.stage->process(batch_of(readings)).has_value());
+  }
+  CHECK(fates.empty());
+  caught_up.count_down();
+  while (!bench.stage->wants_input()) {
+    REQUIRE(bench.host->wait_for_wake());
+    REQUIRE(bench.stage->tick(bench.host->time.now()).has_value());
+  }
+  CHECK(std::count(fates.begin(), fates.end(), Settlement::refused) == 0);
 }
 
 TEST_CASE("an input that nothing came of is offered again after a crash") {

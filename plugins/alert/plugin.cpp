@@ -64,9 +64,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     return {};
   }
 
-  Result<Batch> process(Batch batch) override {
-    if (journal_->backlog() > largest_backlog)
-      return overloaded(fmt::format("{} alerts wait for the history to take them", journal_->backlog()));
+  Result<Batch> process(Batch&& batch) override {
     for (const Record& record : batch.records) {
       if (record.kind == kind::alert || record.kind == kind::notification) continue;
       look_at(record);
@@ -76,6 +74,8 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     bool due = records_ >= snapshot_records || (snapshot_wanted() && context_.now() >= next_snapshot_);
     return hand_over(due);
   }
+
+  bool wants_input() const override { return !journal_ || journal_->backlog() <= largest_backlog; }
 
   std::optional<Time> next_tick() const override {
     if (!monitor_) return std::nullopt;

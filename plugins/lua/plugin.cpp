@@ -49,13 +49,13 @@ class Lua final : public Transform {
     return {};
   }
 
-  Result<Batch> process(Batch batch) override {
+  Result<Batch> process(Batch&& batch) override {
     dropped_.add(script_->process(batch, [this](const Record& record, const Error& error) {
       errors_.add();
       context_.reject(record, error);
     }));
     observe();
-    return batch;
+    return std::move(batch);
   }
 
   std::optional<Time> next_tick() const override { return next_; }

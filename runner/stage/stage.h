@@ -48,9 +48,15 @@ class Transform {
   virtual ~Transform() = default;
   virtual Result<void> connect() { return {}; }
 
-  /// The batch is the stage's own. The output inherits the input's Ack unless the stage took it (Context::take_ack); an Ack
-  /// that the stage itself puts on the output is settled besides. An empty output settles the input.
-  virtual Result<Batch> process(Batch batch) = 0;
+  /// The batch is the stage's own to change and to move from. The output inherits the input's Ack unless the stage took it
+  /// (Context::take_ack); an Ack that the stage itself puts on the output is settled besides. An empty output settles the
+  /// input. On ErrorKind::rejected what is left in `batch` goes to the dead letters; after unavailable or overloaded it comes
+  /// again, so a stage that returns these leaves it as it was.
+  virtual Result<Batch> process(Batch&& batch) = 0;
+
+  /// False while the stage cannot take more: process() is not called then, input waits in the links, and ticks go on. Looked at
+  /// again after each of them.
+  virtual bool wants_input() const { return true; }
 
   virtual std::optional<Time> next_tick() const { return std::nullopt; }
   virtual Result<Batch> tick(Time) { return Batch{}; }

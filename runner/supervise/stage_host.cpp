@@ -48,7 +48,6 @@ void StageHost::log(LogLevel level, std::string_view text) {
 }
 
 void StageHost::reject(const Record& record, const Error& error) {
-  figures_->rejected.add();
   Time now = clock().now();
   if (now >= quiet_until_) {
     log(LogLevel::warning, fmt::format("rejected a record of '{}': {}", record.device, error.what));
@@ -66,6 +65,7 @@ void StageHost::reject(const Record& record, const Error& error) {
 
 void StageHost::write_dead_letters(const Ack& ack) {
   if (letters_.empty()) return;
+  figures_->rejected.add(letters_.size());
   for (store::DeadLetter& letter : letters_) {
     if (services_->store) services_->store->dead_letter(std::move(letter), ack);
   }

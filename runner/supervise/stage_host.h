@@ -79,6 +79,9 @@ class StageHost final : public Host {
   /// Writes the dead letters of the call that has just returned; `ack` waits for them.
   void write_dead_letters(const Ack& ack);
 
+  /// Takes them back, uncounted: what they are of comes again.
+  void forget_dead_letters() { letters_.clear(); }
+
   const std::string& pipeline() const override { return pipeline_; }
   const std::string& stage() const override { return stage_; }
   const std::filesystem::path& data_folder() const override { return services_->data_folder; }

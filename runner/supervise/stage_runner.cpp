@@ -45,7 +45,7 @@ void StageRunner::succeed(StageRunner& former) {
   ended_ = former.ended_;
   input_end_ = former.input_end_;
   held_ = std::exchange(former.held_, std::nullopt);
-  if (held_ && !std::holds_alternative<std::unique_ptr<Sink>>(stage_)) held_.reset();
+  if (is_source()) held_.reset();
 }
 
 StageRunner::~StageRunner() {
@@ -173,23 +173,33 @@ bool StageRunner::step_source(Source& source, Time now) {
 }
 
 bool StageRunner::step_transform(Transform& transform, Time now) {
+  bool wanted = wants_input();
+  bool input = false;
+  if (held_ && !retry_at_ && takes_more()) {
+    process(transform, *std::exchange(held_, std::nullopt), now);
+    input = true;
+  } else if (auto envelope = wanted ? take_input() : std::nullopt) {
+    if (!envelope->batch) return true;
+    process(transform, std::move(*envelope), now);
+    input = true;
+  }
   // Time goes on for a stage that must wait with its input, as long as what it says about it can be kept.
-  std::optional<link::Envelope> envelope = wants_input() ? receive() : std::nullopt;
-  bool input = envelope.has_value();
-  if (envelope && !envelope->batch) return true;
-  if (envelope) process(transform, std::move(*envelope), now);
   if (condition_ != Condition::running || outputs_clogged() || !tick_due(now, input)) return input;
-  return tick(transform, now) || input;
+  return tick(transform, now) || input || (!wanted && wants_input());
 }
 
 void StageRunner::process(Transform& transform, link::Envelope envelope, Time now) {
-  host_->figures().batches_in.add();
-  host_->figures().records_in.add(envelope.batch->size());
   host_->in_hand = std::move(envelope.ack);
-  Result<Batch> out = transform.process(envelope.take());
+  Batch batch = envelope.take();
+  Result<Batch> out = transform.process(std::move(batch));
   Ack inherited = std::exchange(host_->in_hand, Ack{});
+  if (!out) {
+    link::Envelope rest;
+    rest.batch = std::make_shared<Batch>(std::move(batch));
+    rest.ack = std::move(inherited);
+    return not_handled(std::move(rest), out.error(), now);
+  }
   host_->write_dead_letters(inherited);
-  if (!out) return failed(out.error(), now);
   worked(now, true);
   emit(std::move(*out), std::move(inherited));
 }
@@ -212,14 +222,10 @@ bool StageRunner::step_sink(Sink& sink, Time now) {
     write(sink, *std::exchange(held_, std::nullopt), now);
     moved = true;
   }
-  std::optional<link::Envelope> envelope = wants_input() ? receive() : std::nullopt;
+  std::optional<link::Envelope> envelope = wants_input() ? take_input() : std::nullopt;
   if (envelope && !envelope->batch) return true;
   bool input = envelope.has_value();
-  if (envelope) {
-    host_->figures().batches_in.add();
-    host_->figures().records_in.add(envelope->batch->size());
-    write(sink, std::move(*envelope), now);
-  }
+  if (envelope) write(sink, std::move(*envelope), now);
   // Also while a batch waits to be tried again: what makes room for it may be done in a tick.
   if (condition_ == Condition::running && tick_due(now, input)) tick(sink, now);
   return input || moved;
@@ -242,19 +248,21 @@ void StageRunner::write(Sink& sink, link::Envelope envelope, Time now) {
     ack.settle();
     return;
   }
-  ErrorKind kind = written.error().kind;
-  if (kind == ErrorKind::rejected) {
-    for (const Record& record : envelope.batch->records) host_->reject(record, written.error());
-    host_->write_dead_letters(ack);
-    ack.settle();
+  envelope.ack = std::move(ack);
+  not_handled(std::move(envelope), written.error(), now);
+}
+
+void StageRunner::not_handled(link::Envelope envelope, const Error& error, Time now) {
+  if (error.kind == ErrorKind::rejected) {
+    for (const Record& record : envelope.batch->records) host_->reject(record, error);
+    host_->write_dead_letters(envelope.ack);
+    envelope.ack.settle();
     return;
   }
-  host_->write_dead_letters({});
-  if (kind == ErrorKind::unavailable || kind == ErrorKind::overloaded) {
-    envelope.ack = std::move(ack);
-    held_ = std::move(envelope);
-  }
-  failed(written.error(), now);
+  // The whole batch comes again, and with it what was rejected of it.
+  host_->forget_dead_letters();
+  if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::overloaded) held_ = std::move(envelope);
+  failed(error, now);
 }
 
 bool StageRunner::step_ending(Time now) {
@@ -267,6 +275,15 @@ bool StageRunner::step_ending(Time now) {
   if (!idle()) return moved;
   complete();
   return true;
+}
+
+std::optional<link::Envelope> StageRunner::take_input() {
+  std::optional<link::Envelope> envelope = receive();
+  if (envelope && envelope->batch) {
+    host_->figures().batches_in.add();
+    host_->figures().records_in.add(envelope->batch->size());
+  }
+  return envelope;
 }
 
 std::optional<link::Envelope> StageRunner::receive() {
@@ -285,7 +302,12 @@ std::optional<link::Envelope> StageRunner::receive() {
   return std::nullopt;
 }
 
-bool StageRunner::wants_input() const { return condition_ == Condition::running && !held_ && !retry_at_ && !outputs_full(); }
+bool StageRunner::wants_input() const { return condition_ == Condition::running && !held_ && !retry_at_ && takes_more(); }
+
+bool StageRunner::takes_more() const {
+  auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_);
+  return !outputs_full() && (!transform || (*transform)->wants_input());
+}
 
 bool StageRunner::outputs_clogged() const {
   return std::any_of(outputs_.begin(), outputs_.end(), [](const Output& o) { return o.link->clogged(); });

@@ -28,7 +28,7 @@ struct Rule final : Transform {
     }
   };
   Rule(Config, Context) {}
-  Result<Batch> process(Batch batch) override { return batch; }
+  Result<Batch> process(Batch&& batch) override { return std::move(batch); }
 };
 struct Drain final : Sink {
   using Config = NoOptions;

@@ -26,13 +26,14 @@ struct TestSource final : Source {
 };
 
 struct TestTransform final : Transform {
-  std::function<Result<Batch>(Batch)> on_process = [](Batch b) { return b; };
+  std::function<Result<Batch>(Batch&)> on_process = [](Batch& b) { return std::move(b); };
   std::function<Batch()> on_tick = [] { return Batch{}; };
   std::optional<Time> wants;
   std::vector<Time> ticks;
   std::vector<End> ends;
-  bool busy = false;
-  Result<Batch> process(Batch batch) override { return on_process(std::move(batch)); }
+  bool busy = false, full = false;
+  Result<Batch> process(Batch&& batch) override { return on_process(batch); }
+  bool wants_input() const override { return !full; }
   std::optional<Time> next_tick() const override { return wants; }
   Result<Batch> tick(Time now) override {
     ticks.push_back(now);
@@ -159,6 +160,95 @@ TEST_CASE_METHOD(Fixture, "a sink that refuses a batch sends its records to the 
   CHECK(runner->condition() == Condition::running);
 }
 
+TEST_CASE_METHOD(Fixture, "a sink that rejects some records and then finds its outside away rejects them once") {
+  auto [runner, sink] = this->sink();
+  link::Link* in = link();
+  runner->wire({in}, {});
+  bool away = true;
+  sink->on_write = [&](const Batch& batch) {
+    Context(hosts.back()).reject(batch.records[0], rejected("too strange"));
+    return away ? Result<void>(unavailable("gone")) : Result<void>{};
+  };
+  Fate fate;
+  in->send({std::make_shared<Batch>(batch_of({"a", "b"})), false, fate.ack()});
+  run(*runner);
+  run_next(*runner);
+  CHECK(fate.told.empty());
+  away = false;
+  run_next(*runner);
+  CHECK(fate.told == std::vector{Settlement::settled});
+  CHECK(store->figures().dead_letters.value() == 1);
+  CHECK(runner->host().figures().rejected.value() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "a transform that refuses a batch sends its records to the dead letters, which settle it") {
+  auto [runner, transform] = this->transform();
+  link::Link *in = link(), *out = link();
+  runner->wire({in}, {{out, "out", false}});
+  transform->on_process = [](Batch&) { return rejected("too strange"); };
+  Fate fate;
+  in->send({std::make_shared<Batch>(batch_of({"a", "b"})), false, fate.ack()});
+  run(*runner);
+  CHECK(fate.told == std::vector{Settlement::settled});
+  CHECK(store->figures().dead_letters.value() == 2);
+  CHECK(runner->host().figures().rejected.value() == 2);
+  CHECK(runner->condition() == Condition::running);
+  CHECK(out->empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a transform that is asked for patience gets the same batch again, before any other") {
+  auto [runner, transform] = this->transform();
+  link::Link *in = link(), *out = link();
+  runner->wire({in}, {{out, "out", false}});
+  bool away = true;
+  std::vector<std::string> order;
+  transform->on_process = [&](Batch& batch) -> Result<Batch> {
+    if (away) return overloaded("not now");
+    order.emplace_back(batch.records[0].device);
+    return std::move(batch);
+  };
+  Fate fate;
+  in->send({std::make_shared<Batch>(batch_of({"a"})), false, fate.ack()});
+  in->send({std::make_shared<Batch>(batch_of({"b"})), false, {}});
+  run(*runner);
+  CHECK(fate.told.empty());
+  CHECK_FALSE(in->empty());
+  away = false;
+  run_next(*runner);
+  CHECK(order == std::vector<std::string>{"a", "b"});
+  CHECK(runner->host().figures().records_in.value() == 2);
+  out->receive()->ack.settle();
+  CHECK(fate.told == std::vector{Settlement::settled});
+}
+
+TEST_CASE_METHOD(Fixture, "a transform that wants no input is ticked, and takes the input in its order once it does") {
+  auto [runner, transform] = this->transform();
+  link::Link *in = link(), *out = link();
+  runner->wire({in}, {{out, "out", false}});
+  run(*runner);
+  transform->full = true;
+  Fate fate;
+  in->send({std::make_shared<Batch>(batch_of({"a"})), false, fate.ack()});
+  in->send({std::make_shared<Batch>(batch_of({"b"})), false, {}});
+  run(*runner);
+  CHECK(out->empty());
+  CHECK(fate.told.empty());
+  CHECK_FALSE(runner->wants_input());
+  transform->on_tick = [&, t = transform] {
+    t->full = false;
+    return Batch{};
+  };
+  hosts.back()->waker().wake();
+  run(*runner);
+  for (std::string_view device : {"a", "b"}) {
+    auto envelope = out->receive();
+    REQUIRE(envelope);
+    CHECK(envelope->batch->records[0].device == device);
+    envelope->ack.settle();
+  }
+  CHECK(fate.told == std::vector{Settlement::settled});
+}
+
 TEST_CASE_METHOD(Fixture, "an output inherits its input's Ack; an empty one settles it; a stage may take it") {
   auto [runner, transform] = this->transform();
   link::Link *in = link(), *out = link();
@@ -180,13 +270,13 @@ TEST_CASE_METHOD(Fixture, "an output inherits its input's Ack; an empty one sett
     CHECK(fate.told == std::vector{Settlement::refused});
   }
   SECTION("dropped by the stage") {
-    transform->on_process = [](Batch) { return Batch{}; };
+    transform->on_process = [](Batch&) { return Batch{}; };
     send();
     CHECK(fate.told == std::vector{Settlement::settled});
   }
   SECTION("taken") {
     Ack taken;
-    transform->on_process = [&](Batch) {
+    transform->on_process = [&](Batch&) {
       taken = Context(hosts.back()).take_ack();
       return Batch{};
     };
@@ -222,7 +312,7 @@ TEST_CASE_METHOD(Fixture, "transitions go to broadcasters, notifications to the 
   auto [runner, transform] = this->transform();
   link::Link *in = link(), *live = link(), *phone = link(), *pager = link();
   runner->wire({in}, {{live, "live", false}, {phone, "phone", true}, {pager, "pager", true}});
-  transform->on_process = [](Batch) {
+  transform->on_process = [](Batch&) {
     Batch out = batch_of({"t"}, kind::alert);
     for (std::string_view to : {"phone", "pager"}) {
       Record& r = out.append();
@@ -293,7 +383,7 @@ TEST_CASE_METHOD(Fixture, "what has arrived is judged before a moment that has c
   run(*runner);
   transform->ticks.clear();
   std::vector<std::string> order;
-  transform->on_process = [&](Batch) {
+  transform->on_process = [&](Batch&) {
     order.push_back("record");
     return Batch{};
   };
