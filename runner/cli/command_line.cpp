@@ -17,6 +17,7 @@ int run_command_line(int argc, char** argv, Program program) {
   add_graph(app, program);
   add_alerts(app, program);
   add_emulate(app, program);
+  add_token(app, program);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -11,6 +11,15 @@ void Listen::describe(config::Fields<Listen>& f) {
   f.field("address", &Listen::address).doc("Host and port, such as 127.0.0.1:8080; port 0 takes a free one.");
   f.field("tls", &Listen::tls).doc("Serve HTTPS with this certificate.");
   f.field("insecure", &Listen::insecure).doc("Allow an address beyond loopback without TLS.");
+  f.choice("auth", &Listen::auth, {{"auto", Auth::automatic}, {"required", Auth::required}, {"none", Auth::none}})
+      .doc(
+          "Whether whoever comes must bring a token that `millrace token` has minted: `auto` asks for one beyond loopback, "
+          "`none` "
+          "lets everybody who reaches the address do everything.");
+  f.field("token_keys", &Listen::token_keys)
+      .doc(
+          "File of the keys that sign and verify tokens, readable by its owner alone; `token.keys` in the data folder if not "
+          "given.");
   f.shorthand("address");
 }
 

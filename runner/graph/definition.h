@@ -18,6 +18,8 @@ struct Listen {
   };
   std::optional<Tls> tls;
   bool insecure = false;
+  enum class Auth { automatic, required, none } auth = Auth::automatic;
+  config::Path token_keys;  ///< empty: those of the data folder
   static void describe(config::Fields<Listen>& f);
 };
 

@@ -6,12 +6,21 @@
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 
+#include "runner/http/access.h"
 #include "runner/http/connection.h"
 #include "runner/http/tls.h"
 
 namespace millrace::http {
 
 using boost::asio::ip::tcp;
+
+namespace {
+
+bool asks_for_tokens(const ListenOptions& options) {
+  return options.auth == Auth::required || (options.auth == Auth::automatic && !options.address.loopback());
+}
+
+}  // namespace
 
 /// Everything but start and stop runs on the loop's thread.
 class Listener::Impl {
@@ -35,7 +44,7 @@ class Listener::Impl {
   std::shared_ptr<AsioLoop> loop = std::make_shared<AsioLoop>();
   std::shared_ptr<ListenerCounters> counters_owner = std::make_shared<ListenerCounters>();
   ListenerCounters& counters = *counters_owner;
-  Routes routes{loop};
+  Routes routes{loop, std::make_shared<const Access>(asks_for_tokens(options), options.keys)};
 
  private:
   Result<void> check_safe() const;

@@ -35,10 +35,21 @@ struct Limits {
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
+/// Whether a listener asks for tokens.
+enum class Auth {
+  automatic,  ///< beyond loopback
+  required,   ///< always
+  none,       ///< never: everybody may do everything
+};
+
+class TokenKeys;
+
 struct ListenOptions {
   Address address;
   std::optional<Tls> tls;
   bool insecure = false;  ///< allows an address beyond loopback without TLS
+  Auth auth = Auth::automatic;
+  std::shared_ptr<TokenKeys> keys = nullptr;  ///< of the tokens; without any no token is good
   Limits limits = {};
 
   friend bool operator==(const ListenOptions&, const ListenOptions&) = default;

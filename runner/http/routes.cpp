@@ -4,6 +4,8 @@
 
 #include <cassert>
 
+#include "runner/http/access.h"
+
 namespace millrace::http {
 
 Exchange::~Exchange() {
@@ -59,7 +61,10 @@ Route::~Route() {
   }
 }
 
-Routes::Routes(std::shared_ptr<Loop> loop) : loop_(std::move(loop)), table_(std::make_shared<Route::Table>()) {}
+Routes::Routes(std::shared_ptr<Loop> loop, std::shared_ptr<const Access> access)
+    : loop_(std::move(loop)),
+      access_(access ? std::move(access) : std::make_shared<const Access>()),
+      table_(std::make_shared<Route::Table>()) {}
 
 Result<Route> Routes::add(std::string path, Handler handler) {
   if (!path.starts_with('/')) return invalid(fmt::format("the path '{}' must begin with '/'", path));

@@ -53,6 +53,7 @@ using Handler = std::function<void(const Request&, Exchange)>;
 /// Handles a request that is answered at once.
 using Answer = std::function<Response(const Request&)>;
 
+class Access;
 class Routes;
 
 /// A path that somebody has claimed; destroying it frees the path. A request that is being handled may outlive it, so handlers
@@ -75,7 +76,8 @@ class Route {
 /// The paths of one listener and its loop: what plugins see of the listener, as Context::service<http::Routes>(). Any thread.
 class Routes {
  public:
-  explicit Routes(std::shared_ptr<Loop> loop);
+  /// Without `access` everybody may do everything.
+  explicit Routes(std::shared_ptr<Loop> loop, std::shared_ptr<const Access> access = nullptr);
 
   /// Claims exactly `path`, in any case of its letters; fails if it is taken. A more exact claim wins over a prefix.
   Result<Route> add(std::string path, Handler handler);
@@ -91,6 +93,9 @@ class Routes {
 
   const std::shared_ptr<Loop>& loop() const { return loop_; }
 
+  /// Who may do what on this listener; see runner/http/access.h.
+  const std::shared_ptr<const Access>& access() const { return access_; }
+
   /// What several stages of a listener use together, such as a hub: the one called `name`, or what `make` returns if nobody
   /// holds one any more. Kept as long as anybody holds it.
   template <class T>
@@ -103,6 +108,7 @@ class Routes {
                               const std::function<std::shared_ptr<void>()>& make);
 
   std::shared_ptr<Loop> loop_;
+  std::shared_ptr<const Access> access_;
   std::shared_ptr<Route::Table> table_;
   std::mutex shared_mutex_;
   std::map<std::pair<std::type_index, std::string>, std::weak_ptr<void>> shared_;

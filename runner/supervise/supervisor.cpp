@@ -10,8 +10,10 @@
 #include <csignal>
 #include <set>
 
+#include "runner/http/access.h"
 #include "runner/http/address.h"
 #include "runner/http/routes.h"
+#include "runner/http/token_keys.h"
 #include "runner/supervise/metrics.h"
 
 namespace millrace::supervise {
@@ -30,7 +32,8 @@ std::string text_of(const config::Problems& problems) {
 bool same(const graph::Listen& a, const graph::Listen& b) {
   bool tls = a.tls.has_value() == b.tls.has_value() &&
              (!a.tls || (a.tls->cert.path == b.tls->cert.path && a.tls->key.path == b.tls->key.path));
-  return a.address == b.address && a.insecure == b.insecure && tls;
+  return a.address == b.address && a.insecure == b.insecure && a.auth == b.auth && a.token_keys.path == b.token_keys.path &&
+         tls;
 }
 
 }  // namespace
@@ -251,14 +254,27 @@ void Supervisor::rewatch() {
   watch_.watch(files, folders);
 }
 
-Result<http::ListenOptions> Supervisor::listen_options(const graph::Listen& listen) const {
+Result<http::ListenOptions> Supervisor::listen_options(const graph::Listen& listen) {
   http::ListenOptions made;
   auto address = http::parse_address(options_.listen.value_or(listen.address));
   if (!address) return address.error();
   made.address = *address;
   made.insecure = listen.insecure;
   if (listen.tls) made.tls = http::Tls{listen.tls->cert.path, listen.tls->key.path};
+  if (listen.auth == graph::Listen::Auth::required) made.auth = http::Auth::required;
+  if (listen.auth == graph::Listen::Auth::none) made.auth = http::Auth::none;
+  made.keys = token_keys(listen);
   return made;
+}
+
+std::shared_ptr<http::TokenKeys> Supervisor::token_keys(const graph::Listen& listen) {
+  std::filesystem::path file = listen.token_keys.path;
+  if (file.empty() && options_.data_folder.empty()) return nullptr;
+  if (file.empty()) file = http::TokenKeys::file_in(options_.data_folder);
+  auto& keys = token_keys_[file];
+  if (!keys)
+    keys = std::make_shared<http::TokenKeys>(file, [this](std::string_view problem) { log(LogLevel::error, problem); });
+  return keys;
 }
 
 Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& pipeline) {
@@ -268,7 +284,7 @@ Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& 
   auto found = listeners_.find(key);
   if (found != listeners_.end()) {
     if (!(found->second->listener->options() == *wanted))
-      return invalid(fmt::format("another pipeline listens on {} with other settings for TLS", key));
+      return invalid(fmt::format("another pipeline listens on {} with other settings for TLS or tokens", key));
     ++found->second->users;
     return found->second.get();
   }
@@ -280,13 +296,15 @@ Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& 
   };
   add(routes.add("/healthz", http::serve_health()));
   add(routes.add("/readyz", http::serve_readiness([this] { return readiness_of(views()); })));
-  add(routes.add("/metrics", http::serve_metrics([this] {
-                   std::vector<StageView> stages = views();
-                   std::lock_guard lock(mutex_);
-                   std::vector<const http::Listener*> listeners;
-                   for (const auto& [address, listening] : listeners_) listeners.push_back(listening->listener.get());
-                   return metrics_text(stages, &store_.figures(), listeners);
-                 })));
+  add(routes.add("/api/session", http::serve_session(routes.access())));
+  auto metrics = http::serve_metrics([this] {
+    std::vector<StageView> stages = views();
+    std::lock_guard lock(mutex_);
+    std::vector<const http::Listener*> listeners;
+    for (const auto& [address, listening] : listeners_) listeners.push_back(listening->listener.get());
+    return metrics_text(stages, &store_.figures(), listeners);
+  });
+  add(routes.add("/metrics", http::demand(routes.access(), http::Right::read, std::move(metrics))));
   if (!options_.page.empty()) add(routes.add_prefix("/", http::serve_files(options_.page)));
   Result<std::uint16_t> port = made->listener->start();
   if (!port) return port.error();

@@ -75,7 +75,8 @@ class Supervisor {
   bool serves(const graph::Pipeline& pipeline) const;
   Result<Listening*> listening_for(const graph::Pipeline& pipeline);
   void release(Listening*& listening);
-  Result<http::ListenOptions> listen_options(const graph::Listen& listen) const;
+  Result<http::ListenOptions> listen_options(const graph::Listen& listen);
+  std::shared_ptr<http::TokenKeys> token_keys(const graph::Listen& listen);
   std::optional<std::string> name_taken(const graph::Pipeline& pipeline, const Entry& by) const;
   bool all_ended() const;
   void drain_all();
@@ -88,6 +89,7 @@ class Supervisor {
   Options options_;
   SystemClock clock_;
   FileWatch watch_;
+  std::map<std::filesystem::path, std::shared_ptr<http::TokenKeys>> token_keys_;
   int signals_ = -1;
   int wakes_ = -1;
   bool stop_asked_ = false;

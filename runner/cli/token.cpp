@@ -1,0 +1,101 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runner/cli/commands.h"
+#include "runner/config/values.h"
+#include "runner/http/token.h"
+#include "runner/http/token_keys.h"
+
+namespace millrace::cli {
+namespace {
+
+constexpr Duration longest_life = 24h * 3660;
+
+struct TokenOptions {
+  std::string data = "millrace-data";
+  std::string keys;
+  std::string user;
+  std::vector<std::string> groups{"*"};
+  std::vector<std::string> rights{"read"};
+  std::string lifetime = "1d";
+  std::string audience{http::client_plane};
+  bool rotate = false;
+
+  std::filesystem::path file() const { return keys.empty() ? http::TokenKeys::file_in(data) : std::filesystem::path(keys); }
+};
+
+Result<http::Identity> identity_of(const TokenOptions& given) {
+  http::Identity identity{.user = given.user, .groups = given.groups};
+  for (const std::string& name : given.rights) {
+    auto right = http::right_named(name);
+    if (!right) return invalid(fmt::format("--right: there is no right '{}'; expected read, ack or command", name));
+    identity.rights.add(*right);
+  }
+  auto too_long = [](const std::string& name) { return name.empty() || name.size() > http::Identity::longest_name; };
+  if (given.user.size() > http::Identity::longest_name || std::any_of(given.groups.begin(), given.groups.end(), too_long))
+    return invalid(fmt::format("a user or group has 1 to {} bytes", http::Identity::longest_name));
+  if (given.groups.size() > http::Identity::most_groups)
+    return invalid(fmt::format("--group: at most {} patterns", http::Identity::most_groups));
+  return identity;
+}
+
+Result<std::string> mint(const TokenOptions& given) {
+  auto lifetime = config::parse_duration(given.lifetime);
+  if (!lifetime) return invalid(fmt::format("--ttl: {}", lifetime.error().what));
+  if (*lifetime < 1s || *lifetime > longest_life) return invalid("--ttl: expected 1s to 3660d");
+  auto identity = identity_of(given);
+  if (!identity) return identity.error();
+  auto keys = http::TokenKeys(given.file()).keys();
+  if (!keys) return keys.error();
+  Time now = SystemClock().now();
+  identity->expires = now + *lifetime;
+  return http::mint_token((*keys)->front(), *identity, given.audience, now);
+}
+
+int token(const TokenOptions& given) {
+  auto fail = [](const Error& error) {
+    fmt::print(stderr, "millrace token: {}\n", error.what);
+    return failed;
+  };
+  if (given.rotate) {
+    if (auto rotated = http::TokenKeys::rotate(given.file()); !rotated) return fail(rotated.error());
+    fmt::print(stderr,
+               "A new key signs from now on; tokens of the one before it hold until they expire, older ones no more.\n");
+    return done;
+  }
+  auto minted = mint(given);
+  if (!minted) return fail(minted.error());
+  fmt::print("{}\n", *minted);
+  return done;
+}
+
+}  // namespace
+
+void add_token(CLI::App& app, Program& program) {
+  auto given = std::make_shared<TokenOptions>();
+  CLI::App* command = app.add_subcommand("token", "Mint a token for a client, or rotate the keys that sign them.");
+  command->add_option("--user", given->user, "Who its bearer is");
+  command
+      ->add_option("--group", given->groups,
+                   "A group that may be joined, such as device:porch; * stands for any text. Once or more")
+      ->capture_default_str();
+  command->add_option("--right", given->rights, "read, ack (acknowledge alerts), command (send). Once or more")
+      ->check(CLI::IsMember({"read", "ack", "command"}))
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--ttl", given->lifetime, "How long it is good, such as 12h or 30d")->capture_default_str();
+  command->add_option("--audience", given->audience, "What it is for: everything, or the URL of one REST request")
+      ->capture_default_str();
+  command->add_option("--data", given->data, "The data folder, whether an instance runs on it or not")->capture_default_str();
+  command->add_option("--keys", given->keys, "File of the keys, where a pipeline's `listen` names one");
+  command->add_flag("--rotate", given->rotate, "Sign with a new key from now on; the one before it still verifies");
+  command->callback([given, &program] { program.status = token(*given); });
+}
+
+}  // namespace millrace::cli
