@@ -12,10 +12,19 @@ namespace {
 
 using http::websocket::CloseCode;
 
-SharedFrame framed(const Protocol& protocol, std::string_view messages) {
+constexpr std::size_t acknowledge_after = 32U << 10U;  ///< bytes from the client; else a tick does
+
+SharedFrame framed(const Protocol& protocol, std::string_view messages, std::uint32_t numbered = 0) {
   auto frame = std::make_shared<Frame>();
   protocol.append_framed(frame->bytes, messages);
+  frame->messages = numbered;
   return frame;
+}
+
+SharedFrame number_frame(const Protocol& protocol, MessageType type, std::uint64_t number) {
+  std::string message;
+  protocol.append_number(message, type, number);
+  return framed(protocol, message);
 }
 
 }  // namespace
@@ -47,21 +56,22 @@ void Connection::activate() {
 }
 
 void Connection::send(const SharedFrame& frame) {
-  if (closing_ || transport_->closing()) return;
-  if (!queue_.fits(frame->bytes.size())) transport_->write(queue_);
+  if (leaving()) return;
+  if (!cut_ && !queue_.fits(frame->bytes.size())) transport_->write(queue_);
   auto pushed = queue_.push(frame);
   hub_.counters_.records.add(frame->records);
   if (pushed.conflated > 0) hub_.counters_.conflated.add(pushed.conflated);
   if (pushed.dropped > 0) hub_.counters_.dropped.add(pushed.dropped);
   if (pushed.full) return close(End::slow, "The client does not read fast enough.", true);
-  if (protocol_ != &plain_protocol()) last_sent_ = hub_.now_;
+  if (protocol_ != &plain_protocol() && !queue_.paused()) last_sent_ = hub_.now_;
   hub_.touch(*this);
 }
 
 void Connection::flush() {
   flush_due_ = false;
+  if (cut_) return;
   while (transport_->write(queue_)) {
-    if (closing_ || transport_->closing()) return;
+    if (leaving()) return;
     if (!queue_.owed().empty()) {
       hub_.pay(*this);
       continue;
@@ -76,7 +86,7 @@ template <class Append>
 void Connection::send_message(Append append) {
   std::string message;
   append(message);
-  send(framed(*protocol_, message));
+  send(framed(*protocol_, message, 1));
 }
 
 void Connection::invoke_client(std::string_view target, const nlohmann::json& arguments) {
@@ -85,7 +95,7 @@ void Connection::invoke_client(std::string_view target, const nlohmann::json& ar
 
 void Connection::invoke_client(std::string_view target, const nlohmann::json& arguments,
                                std::function<void(ClientResult)> answered) {
-  if (!active_ || closing_ || transport_->closing()) return answered({.error = "The client has gone."});
+  if (!active_ || leaving()) return answered({.error = "The client has gone."});
   auto id = streams().expect(answered);
   if (!id) return answered({.error = "Too many calls wait for this client's answer."});
   send_message([&](std::string& out) { protocol_->append_invocation(out, *id, target, arguments); });
@@ -118,10 +128,13 @@ void Connection::complete_with_error(std::string_view invocation, std::string_vi
 }
 
 void Connection::close(End why, std::string_view error, bool allow_reconnect) {
-  if (closing_ || transport_->closing()) return;
+  if (leaving()) return;
   closing_ = true;
   end_ = why;
-  if (why == End::slow) queue_.discard();
+  // Else the client would take the end for a cut.
+  if (queue_.replay()) hub_.forget_token(*this);
+  if (cut_) return hub_.doom(*this);
+  if (why == End::slow || queue_.paused()) queue_.discard();
   if (active_ && protocol_ != &plain_protocol()) {
     std::string message;
     protocol_->append_close(message, error, allow_reconnect);
@@ -134,16 +147,57 @@ void Connection::close(End why, std::string_view error, bool allow_reconnect) {
   transport_->close(queue_, code, {});
 }
 
-void Connection::abort() { transport_->abort(); }
+void Connection::abort() {
+  closing_ = true;
+  doomed_ = true;
+  drop();
+}
+
+/// Without a word from either side; the client may come back if it is not closed.
+void Connection::drop() {
+  if (!std::exchange(doomed_, false)) return;
+  if (!cut_) return transport_->abort();
+  if (closing_) hub_.ended(*this);
+}
 
 void Connection::broken() { hub_.doom(*this); }
 
-void Connection::ended() { hub_.ended(*this); }
+void Connection::ended() {
+  if (closing_ || !queue_.replay() || !transport_->cut()) return hub_.ended(*this);
+  cut_ = true;
+  cut_since_ = hub_.now_;
+  queue_.cut();
+  receipts_.cut();
+  in_.clear();
+}
+
+void Connection::resume(std::unique_ptr<Transport> transport) {
+  if (!cut_) transport_->abort();
+  transport_ = std::move(transport);
+  cut_ = false;
+  doomed_ = false;
+  last_received_ = hub_.now_;
+  last_sent_ = hub_.now_;
+  Replay& replay = *queue_.replay();
+  replay.begin(number_frame(*protocol_, MessageType::sequence, replay.first()));
+  hub_.touch(*this);
+}
+
+void Connection::acknowledge() {
+  unacknowledged_ = 0;
+  if (auto number = receipts_.due()) send(number_frame(*protocol_, MessageType::ack, *number));
+}
+
+void Connection::received_all() {
+  if (unacknowledged_ >= acknowledge_after) acknowledge();
+  flush();
+}
 
 void Connection::received(std::string_view bytes) {
   last_received_ = hub_.now_;
   if (closing_ || protocol_ == &plain_protocol() || bytes.empty()) return;
   in_ += bytes;
+  if (queue_.replay()) unacknowledged_ += bytes.size();
   consume();
 }
 
@@ -179,12 +233,13 @@ bool Connection::handle_first(std::string_view message) {
   }
   protocol_ = handshake.protocol;
   send(framed(*protocol_, handshake.response()));
+  if (offers_resuming_ && handshake.version >= 2) queue_.number(hub_.options().replay_bytes);
   activate();
   return true;
 }
 
 void Connection::refuse_handshake(const std::string& response) {
-  if (closing_ || transport_->closing()) return;
+  if (leaving()) return;
   closing_ = true;
   end_ = End::handshake;
   queue_.push_last(framed(json_protocol(transport_->framing()), response));
@@ -203,6 +258,7 @@ bool Connection::handle(std::string_view text) {
   }
   if (!*parsed) return true;
   Message message = std::move(**parsed);
+  if (queue_.replay() && is_numbered(message.type) && !receipts_.fresh()) return true;
   switch (message.type) {
     case MessageType::ping: client_pings_ = true; break;
     case MessageType::invocation:
@@ -218,10 +274,23 @@ bool Connection::handle(std::string_view text) {
       if (streams_) streams_->complete(*message.invocation, std::move(message.item), std::move(message.error));
       break;
     case MessageType::cancel_invocation: cancel(*message.invocation); break;
-    case MessageType::ack:
-    case MessageType::sequence: break;  // they belong to stateful reconnect, which is not offered
+    case MessageType::ack: return acknowledged(message.sequence);
+    case MessageType::sequence: return resequenced(message.sequence);
   }
   return !closing_;
+}
+
+bool Connection::acknowledged(std::uint64_t number) {
+  if (!queue_.replay()) return true;
+  if (queue_.replay()->acknowledge(number)) return true;
+  fail("A message was acknowledged that has not been sent.");
+  return false;
+}
+
+bool Connection::resequenced(std::uint64_t number) {
+  if (!queue_.replay() || receipts_.sequence(number)) return true;
+  fail("Sequence ID greater than amount of messages we've received.");
+  return false;
 }
 
 /// The stream is completed whatever its method does.
@@ -236,7 +305,12 @@ void Connection::invoke(Message message) {
 
 void Connection::tick(Time now) {
   const HubOptions& options = hub_.options();
-  if (closing_ || transport_->closing()) {
+  if (cut_) {
+    if (now - cut_since_ < options.attach_timeout) return;
+    end_ = End::timeout;
+    return abort();
+  }
+  if (leaving()) {
     if (closing_since_ == Time{}) closing_since_ = now;
     if (now - closing_since_ >= options.close_timeout) abort();
     return;
@@ -252,14 +326,17 @@ void Connection::tick(Time now) {
   bool plain = protocol_ == &plain_protocol();
   if ((plain || client_pings_) && now - last_received_ >= options.client_timeout)
     return close(End::timeout, "The client has been silent for too long.", true);
+  acknowledge();
   // Polls show by themselves that the client lives, and that the server does.
   if (transport_->framing() == Framing::body) return;
-  if (now - last_sent_ < options.keep_alive || !queue_.empty()) return;
+  if (now - last_sent_ < options.keep_alive || !(queue_.empty() || queue_.paused())) return;
   last_sent_ = now;
   if (plain) {
     transport_->ping(queue_);
   } else {
-    send_message([&](std::string& out) { protocol_->append_ping(out); });
+    std::string message;
+    protocol_->append_ping(message);
+    send(framed(*protocol_, message));
   }
   flush();
 }

@@ -33,6 +33,15 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
 
   void attach(std::unique_ptr<Transport> transport);
 
+  /// Lets the client reconnect without loss, if it asks for that when it shakes hands. Before attach().
+  void offer_resuming() { offers_resuming_ = true; }
+
+  /// Whether another WebSocket may take the place of the one that was cut, or that only we believe to live.
+  bool resumable() { return queue_.replay() && (!leaving() || (!closing_ && transport_->cut())); }
+
+  /// Goes on with another transport: what was not acknowledged goes out again.
+  void resume(std::unique_ptr<Transport> transport);
+
   const std::string& id() const { return id_; }
   std::string_view transport_name() const { return transport_->name(); }
   Outgoing& queue() { return queue_; }
@@ -83,7 +92,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
 
   void received(std::string_view bytes) override;
   void received_too_much() override;
-  void received_all() override { flush(); }
+  void received_all() override;
   void writable() override { flush(); }
   void broken() override;
   void ended() override;
@@ -91,9 +100,15 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
  private:
   friend class Hub;
 
+  /// Whether it is closing: nothing more goes out.
+  bool leaving() const { return closing_ || (!cut_ && transport_->closing()); }
+  void drop();
+  void acknowledge();
   void consume();
   bool handle_first(std::string_view message);
   bool handle(std::string_view message);
+  bool acknowledged(std::uint64_t number);
+  bool resequenced(std::uint64_t number);
   void cancel(const std::string& invocation);
   void refuse_handshake(const std::string& response);
   void fail(std::string_view error);
@@ -109,18 +124,24 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   bool active_ = false;
   bool selective_ = false;
   bool closing_ = false;
+  bool offers_resuming_ = false;
+  bool cut_ = false;        ///< without a transport for now; the client may resume
+  bool doomed_ = false;     ///< drop() is due
   bool flush_due_ = false;  ///< in the hub's list of those to flush
   bool client_pings_ = false;
   End end_ = End::client;
   std::unique_ptr<Transport> transport_;
   Outgoing queue_;
   std::string in_;                    ///< an incomplete message
+  Receipts receipts_;                 ///< with stateful reconnect
+  std::size_t unacknowledged_ = 0;    ///< bytes from the client since our last acknowledgement
   std::unique_ptr<Streams> streams_;  ///< made when the first is begun
   std::vector<std::string> groups_;
   Time opened_;
   Time last_received_;
   Time last_sent_;  ///< or, without a hub protocol, last asked whether it lives
   Time closing_since_{};
+  Time cut_since_{};
   std::size_t place_ = 0;  ///< in the hub's list of connections
 };
 

@@ -78,6 +78,7 @@ class Hub::Frames {
         frame->series.push_back(shown_[end].place);
       }
       protocol.append_records(frame->bytes, target, records);
+      frame->messages = 1;
       frame->records = static_cast<std::uint32_t>(records.size());
       hub_.counters_.frames.add();
       frames.push_back(std::move(frame));
@@ -150,6 +151,7 @@ void Hub::broadcast_event(const Shown& shown) {
       auto frame = std::make_shared<Frame>();
       protocol->append_event(frame->bytes, publication.target(*shown.item), publication.record(*shown.item));
       frame->records = 1;
+      frame->messages = 1;
       counters_.frames.add();
       found = made.emplace(made.end(), protocol, std::move(frame));
     }
@@ -213,6 +215,7 @@ void Hub::pay(Connection& connection) {
   if (records.empty()) return;
   connection.protocol()->append_records(frame->bytes, *target, records);
   frame->records = static_cast<std::uint32_t>(records.size());
+  frame->messages = 1;
   counters_.frames.add();
   connection.queue_.push_last(std::move(frame));
 }
@@ -292,7 +295,7 @@ void Hub::ended(Connection& connection) {
   std::size_t place = connection.place_;
   if (place >= connections_.size() || connections_[place].get() != &connection) return;
   for (const std::string& group : connection.groups_) leave(connection, group);
-  if (!connection.token_.empty()) attached_.erase(connection.token_);
+  forget_token(connection);
   count_end(connection.end_);
   counters_.clients.set(connections_.size() - 1);
   if (connection.streams_) connection.streams_->abandon();
@@ -308,9 +311,14 @@ void Hub::ended(Connection& connection) {
   if (!std::exchange(burial_posted_, true)) loop_->post([self = shared_from_this()] { self->bury(); });
 }
 
+void Hub::forget_token(Connection& connection) {
+  if (!connection.token_.empty()) attached_.erase(connection.token_);
+}
+
 void Hub::doom(Connection& connection) {
+  if (std::exchange(connection.doomed_, true)) return;
   loop_->post([weak = connection.weak_from_this()] {
-    if (auto alive = weak.lock()) alive->abort();
+    if (auto alive = weak.lock()) alive->drop();
   });
 }
 

@@ -35,6 +35,8 @@ struct HubOptions {
   Time flush{0};                           ///< how long records gather before they go out
   std::size_t message_bytes = 32U << 10U;  ///< of one message from a client
 
+  std::size_t replay_bytes = 100'000;  ///< kept for a client that may reconnect without loss; 0: that is not offered
+
   Transports transports = {};
 
   Time keep_alive = std::chrono::seconds(15);
@@ -51,6 +53,7 @@ struct HubOptions {
 struct HubCounters {
   Counter clients;  ///< now
   Counter connected;
+  Counter resumed;  ///< connections that were cut and went on
   Counter frames;   ///< made, each for any number of clients
   Counter records;  ///< queued to clients, or owed
   Counter conflated;
@@ -115,6 +118,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   struct Pending {
     std::string id;
     Clock::time_point expires;
+    bool resumable;
   };
   struct TextHash {
     using is_transparent = void;
@@ -140,6 +144,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void connect_plain(const http::Request& request, http::Exchange exchange);
   bool admit(const http::Request& request, http::Exchange& exchange);
   void connect_again(const http::Request& request, http::Exchange exchange, Connection& connection);
+  void resume(const http::Request& request, http::Exchange exchange, Connection& connection);
   void receive(const http::Request& request, http::Exchange exchange);
   void remove(const http::Request& request, http::Exchange exchange);
   Connection* attached(const http::Request& request, http::Exchange& exchange);
@@ -160,6 +165,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
 
   void activated(Connection& connection);
   void ended(Connection& connection);
+  void forget_token(Connection& connection);
   void doom(Connection& connection);
   void bury();
   void dispatch(Connection& connection, Message message);

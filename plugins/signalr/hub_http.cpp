@@ -101,7 +101,8 @@ void Hub::negotiate(const http::Request& request, http::Exchange exchange) {
       counters_.refused_full.add();
       return refuse(request, exchange, 503, "Too many clients are connecting.");
     }
-    pending_.emplace(token, Pending{id, now_ + options_.attach_timeout});
+    negotiation.stateful = negotiation.stateful && options_.replay_bytes > 0 && options_.transports.websockets;
+    pending_.emplace(token, Pending{id, now_ + options_.attach_timeout, negotiation.stateful});
   }
   auto headers = origins_.headers(request);
   headers.emplace_back("Cache-Control", "no-store");
@@ -132,18 +133,32 @@ void Hub::connect(const http::Request& request, http::Exchange exchange) {
   if (found == pending_.end()) return refuse(request, exchange, 404, unknown_connection);
   if (!offers(options_.transports, framing)) return refuse(request, exchange, 404, not_offered);
   auto connection = make_connection(found->second.id, *token, nullptr);
+  if (found->second.resumable && framing == Framing::websocket) connection->offer_resuming();
   if (!accept(request, std::move(exchange), connection, framing)) return;
   pending_.erase(found);
   attached_.emplace(*token, connection.get());
 }
 
-/// A GET for a connection that has its transport: the next poll, or a mistake.
+/// A GET for a connection that has its transport: the next poll, another WebSocket in place of one that was cut, or a mistake.
 void Hub::connect_again(const http::Request& request, http::Exchange exchange, Connection& connection) {
   Framing framing = asked_framing(request);
   if (framing != connection.transport_->framing())
     return refuse(request, exchange, 400, "A connection cannot change its transport.");
+  if (connection.resumable()) return resume(request, std::move(exchange), connection);
   if (framing != Framing::body) return refuse(request, exchange, 409, "This connection is attached already.");
   static_cast<LongPollingTransport&>(*connection.transport_).poll(origins_.headers(request), std::move(exchange));
+}
+
+void Hub::resume(const http::Request& request, http::Exchange exchange, Connection& connection) {
+  auto stream = http::websocket::upgrade(request, std::move(exchange));
+  if (!stream) return;
+  auto transport =
+      std::make_unique<WebSocketTransport>(connection, std::move(stream), connection.queue(), scratch_, options_.client_queue);
+  auto& attached = *transport;
+  connection.resume(std::move(transport));
+  counters_.resumed.add();
+  flush_touched();
+  attached.start();
 }
 
 /// The connection that a POST or DELETE means; null, and answered, if there is none.

@@ -100,6 +100,12 @@ struct Reader {
     }
   }
 
+  void number(Message& message, const char* name) {
+    auto found = object.find(name);
+    if (found == object.end() || !found->is_number_unsigned()) return complain(name, "a positive integer");
+    message.sequence = found->get<std::uint64_t>();
+  }
+
   void item(Message& message, const char* name) {
     if (auto found = object.find(name); found != object.end()) message.item = *found;
   }
@@ -121,9 +127,9 @@ void read_members(Reader& reader, Message& message) {
       return reader.item(message, "result");
     case MessageType::cancel_invocation: message.invocation = reader.text("invocationId", true); return;
     case MessageType::close: message.error = reader.text("error", false); return;
-    case MessageType::ping:
     case MessageType::ack:
-    case MessageType::sequence: return;
+    case MessageType::sequence: return reader.number(message, "sequenceId");
+    case MessageType::ping: return;
   }
 }
 
@@ -225,6 +231,11 @@ class JsonProtocol final : public Protocol {
     end(out);
   }
 
+  void append_number(std::string& out, MessageType type, std::uint64_t number) const override {
+    out += fmt::format(R"({{"type":{},"sequenceId":{})", static_cast<int>(type), number);
+    end(out);
+  }
+
   void append_records(std::string& framed, std::string_view target, std::span<const Encoded> records) const override {
     std::size_t size = target.size() + 64;
     for (const Encoded& record : records) size += record.json.size() + 1;
@@ -296,6 +307,7 @@ class PlainProtocol final : public Protocol {
   void append_error(std::string&, std::string_view, std::string_view) const override {}
   void append_ping(std::string&) const override {}
   void append_close(std::string&, std::string_view, bool) const override {}
+  void append_number(std::string&, MessageType, std::uint64_t) const override {}
 
   void append_records(std::string& framed, std::string_view target, std::span<const Encoded> records) const override {
     for (const Encoded& record : records) append_event(framed, target, record);

@@ -58,6 +58,12 @@ struct Reader {
     }
   }
 
+  void number(Message& message) {
+    json* found = at(1);
+    if (!found || !found->is_number_integer() || found->get<std::int64_t>() < 0) return complain("the sequence id as a number");
+    message.sequence = found->get<std::uint64_t>();
+  }
+
   void completion(Message& message) {
     message.invocation = text(2, true, "an invocation id");
     json* kind = at(3);
@@ -78,9 +84,9 @@ struct Reader {
       case MessageType::completion: return completion(message);
       case MessageType::cancel_invocation: message.invocation = text(2, true, "an invocation id"); return;
       case MessageType::close: message.error = text(1, false, "the error as a text"); return;
-      case MessageType::ping:
       case MessageType::ack:
-      case MessageType::sequence: return;
+      case MessageType::sequence: return number(message);
+      case MessageType::ping: return;
     }
   }
 };
@@ -166,6 +172,12 @@ class MessagePackProtocol final : public Protocol {
       messagepack::append_string(body, error);
     }
     messagepack::append_boolean(body, allow_reconnect);
+    append_message(out, body);
+  }
+
+  void append_number(std::string& out, MessageType type, std::uint64_t number) const override {
+    std::string body = begin(2, type);
+    messagepack::append_unsigned(body, number);
     append_message(out, body);
   }
 

@@ -37,15 +37,16 @@ std::string_view repeatable(std::string_view text) {
 }  // namespace
 
 Negotiation read_negotiation(const http::Request& request) {
+  bool stateful = http::equal_ignoring_case(request.parameter("useStatefulReconnect").value_or(""), "true");
   auto asked = request.parameter("negotiateVersion");
-  if (!asked) return {};
+  if (!asked) return {.stateful = stateful};
   int version = 0;
   auto [end, error] = std::from_chars(asked->data(), asked->data() + asked->size(), version);
   if (error != std::errc{} || end != asked->data() + asked->size())
     return {.error = fmt::format("The client requested an invalid protocol version '{}'", repeatable(*asked))};
   if (version < 0)
     return {.error = fmt::format("The client requested version '{}', but the server does not support this version.", version)};
-  return {.version = std::min(version, 1)};
+  return {.version = std::min(version, 1), .stateful = stateful};
 }
 
 std::string negotiation_body(const Negotiation& negotiation, const std::string& id, const std::string& token,
@@ -57,6 +58,7 @@ std::string negotiation_body(const Negotiation& negotiation, const std::string& 
   }
   std::string body = fmt::format(R"({{"negotiateVersion":{},"connectionId":"{}",)", negotiation.version, id);
   if (negotiation.version >= 1) body += fmt::format(R"("connectionToken":"{}",)", token);
+  if (negotiation.stateful) body += R"("useStatefulReconnect":true,)";
   std::string offers;
   auto offer = [&](std::string_view name, std::string_view formats) {
     if (!offers.empty()) offers += ',';

@@ -11,7 +11,8 @@ std::string random_id();
 
 struct Negotiation {
   int version = 0;
-  std::string error;  ///< for the client; empty if it may go on
+  bool stateful = false;  ///< asks for stateful reconnect
+  std::string error;      ///< for the client; empty if it may go on
 };
 
 /// Reads negotiateVersion of a request. A pure function.
@@ -26,7 +27,8 @@ struct Transports {
   friend bool operator==(const Transports&, const Transports&) = default;
 };
 
-/// The body that offers what there is. `token` is left out in version 0, where the id serves as token.
+/// The body that offers what there is, stateful reconnect where `negotiation` says so. `token` is left out in version 0, where
+/// the id serves as token.
 std::string negotiation_body(const Negotiation& negotiation, const std::string& id, const std::string& token,
                              const Transports& transports = {});
 

@@ -6,6 +6,12 @@
 
 namespace millrace::signalr {
 
+namespace {
+
+constexpr std::size_t hasty_room = 4U << 10U;  ///< for pings and their like, beside what waits
+
+}  // namespace
+
 void Owed::add(std::uint32_t place) {
   std::size_t word = place / 64;
   if (word >= bits_.size()) bits_.resize(word + 1);
@@ -39,6 +45,11 @@ std::uint32_t Owed::take() {
 
 Outgoing::Pushed Outgoing::push(SharedFrame frame) {
   Pushed pushed;
+  if (replay_ && frame->messages == 0) {
+    pushed.full = bytes_ + frame->bytes.size() > limit_ + hasty_room;
+    if (!pushed.full) hasten(std::move(frame));
+    return pushed;
+  }
   std::size_t bytes = frame->bytes.size();
   bool telemetry = !frame->series.empty();
   if (telemetry && policy_ == SlowClient::newest && (!owed_.empty() || !fits(bytes))) {
@@ -61,6 +72,14 @@ void Outgoing::push_last(SharedFrame frame) { append(std::move(frame)); }
 void Outgoing::append(SharedFrame frame) {
   bytes_ += frame->bytes.size();
   frames_.push_back(std::move(frame));
+}
+
+/// Queues a frame in front of the numbered ones, which may have to wait for what it says.
+void Outgoing::hasten(SharedFrame frame) {
+  bytes_ += frame->bytes.size();
+  auto first = frames_.begin() + static_cast<std::ptrdiff_t>(head_ + (sent_ > 0 ? 1 : 0));
+  auto numbered = std::find_if(first, frames_.end(), [](const SharedFrame& waiting) { return waiting->messages > 0; });
+  frames_.insert(numbered, std::move(frame));
 }
 
 std::uint32_t Outgoing::conflate(const Frame& frame) {
@@ -89,16 +108,29 @@ void Outgoing::displace(std::size_t wanted, Pushed& pushed) {
 }
 
 std::size_t Outgoing::front(std::span<std::string_view> pieces) const {
-  std::size_t count = std::min(pieces.size(), frames_.size() - head_);
-  for (std::size_t i = 0; i < count; ++i) pieces[i] = frames_[head_ + i]->bytes;
+  if (replay_ && replay_->pending()) return replay_->front(pieces);
+  std::size_t count = 0;
+  std::size_t room = replay_ ? replay_->room() : 0;
+  for (std::size_t i = head_; i < frames_.size() && count < pieces.size(); ++i) {
+    const Frame& frame = *frames_[i];
+    bool begun = i == head_ && sent_ > 0;
+    if (replay_ && frame.messages > 0 && !begun) {
+      if (room == 0) break;
+      room -= std::min(room, frame.bytes.size());
+    }
+    pieces[count++] = frame.bytes;
+  }
   if (count > 0) pieces[0].remove_prefix(sent_);
   return count;
 }
 
 void Outgoing::sent(std::size_t bytes) {
+  if (replay_) bytes = replay_->taken(bytes);
   bytes_ -= bytes;
   while (bytes > 0) {
-    std::size_t left = frames_[head_]->bytes.size() - sent_;
+    SharedFrame& frame = frames_[head_];
+    if (replay_ && sent_ == 0 && frame->messages > 0) replay_->sent(frame);
+    std::size_t left = frame->bytes.size() - sent_;
     if (bytes < left) {
       sent_ += bytes;
       return;
@@ -107,17 +139,26 @@ void Outgoing::sent(std::size_t bytes) {
     sent_ = 0;
     frames_[head_++].reset();
   }
-  if (!empty()) return;
+  if (!none_waits()) return;
   head_ = 0;
   // An idle client keeps a little room, not what a burst has needed.
   if (frames_.capacity() > 8) frames_ = {};
   frames_.clear();
 }
 
+void Outgoing::cut() {
+  if (sent_ > 0) {
+    bytes_ -= frames_[head_]->bytes.size() - sent_;
+    frames_[head_++].reset();  // a numbered one is in the replay
+    sent_ = 0;
+  }
+  if (replay_) replay_->cut();
+}
+
 void Outgoing::discard() {
   std::size_t keep = head_ + (sent_ > 0 ? 1 : 0);
   frames_.resize(std::min(keep, frames_.size()));
-  bytes_ = empty() ? 0 : frames_[head_]->bytes.size() - sent_;
+  bytes_ = none_waits() ? 0 : frames_[head_]->bytes.size() - sent_;
   owed_ = {};
 }
 

@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "plugins/signalr/frame.h"
+#include "plugins/signalr/replay.h"
 
 namespace millrace::signalr {
 
@@ -38,6 +40,9 @@ class Owed {
 /// full though others may share them. Telemetry that does not fit is conflated or dropped as the policy says; all else is never
 /// dropped: if there is no room for it even in place of telemetry, the client must go. A frame is always let into an empty
 /// queue.
+///
+/// With stateful reconnect, frames with numbered messages are numbered when they begin to go out, so that all dropping and
+/// conflating is done before, and wait here while too much is unacknowledged. Frames without go out in front of those.
 class Outgoing {
  public:
   Outgoing(std::size_t limit, SlowClient policy) : limit_(limit), policy_(policy) {}
@@ -54,12 +59,12 @@ class Outgoing {
   void push_last(SharedFrame frame);
 
   /// Whether push() of so many bytes would simply queue them.
-  bool fits(std::size_t bytes) const { return empty() || bytes_ + bytes <= limit_; }
+  bool fits(std::size_t bytes) const { return none_waits() || bytes_ + bytes <= limit_; }
 
-  bool empty() const { return head_ == frames_.size(); }
+  bool empty() const { return none_waits() && !(replay_ && replay_->pending()); }
   std::size_t bytes() const { return bytes_; }
 
-  /// Up to `pieces.size()` pieces of what is to be sent next.
+  /// Up to `pieces.size()` pieces of what is to be sent next. None, though not empty: an acknowledgement must come first.
   std::size_t front(std::span<std::string_view> pieces) const;
 
   /// The socket has taken so many bytes.
@@ -68,11 +73,25 @@ class Outgoing {
   /// Forgets everything but the rest of a frame that has been sent in part.
   void discard();
 
+  /// Numbers what goes out from now on, and keeps up to about `limit` bytes of it until it is acknowledged.
+  void number(std::size_t limit) { replay_ = std::make_unique<Replay>(limit); }
+
+  /// What number() has made, or null.
+  Replay* replay() { return replay_.get(); }
+
+  /// Whether numbered frames have to wait for an acknowledgement.
+  bool paused() const { return replay_ && replay_->full(); }
+
+  /// The connection is cut: what it has taken of a frame does not count.
+  void cut();
+
   Owed& owed() { return owed_; }
   const Owed& owed() const { return owed_; }
 
  private:
+  bool none_waits() const { return head_ == frames_.size(); }
   void append(SharedFrame frame);
+  void hasten(SharedFrame frame);
   std::uint32_t conflate(const Frame& frame);
   void displace(std::size_t wanted, Pushed& pushed);
 
@@ -83,6 +102,7 @@ class Outgoing {
   std::size_t sent_ = 0;   ///< of the frame at head_
   std::size_t bytes_ = 0;  ///< unsent
   Owed owed_;
+  std::unique_ptr<Replay> replay_;
 };
 
 }  // namespace millrace::signalr

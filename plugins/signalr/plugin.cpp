@@ -32,6 +32,11 @@ class Broadcaster final : public Sink {
     Bytes client_queue{64U << 10U};
     SlowClient slow_client = SlowClient::newest;
     Duration flush{0};
+    Bytes replay_buffer{100'000};
+    Bytes message_size{32U << 10U};
+    Duration keep_alive = 15s;
+    Duration client_timeout = 30s;
+    Duration handshake_timeout = 15s;
     std::uint32_t max_connections = 10'000;
     std::uint32_t series = 10'000;
 
@@ -84,6 +89,27 @@ void Broadcaster::Config::describe(Fields<Config>& f) {
           "with "
           "many clients.")
       .max(10s);
+  f.field("replay_buffer", &Config::replay_buffer)
+      .doc(
+          "How much that a client with stateful reconnect has not acknowledged is kept to be sent again, shared with the other "
+          "clients; beyond, this client waits. 0B does not offer stateful reconnect.")
+      .max(Bytes{1U << 30U});
+  f.field("message_size", &Config::message_size)
+      .doc("The longest message that a client may send; a longer one ends its connection.")
+      .min(Bytes{1U << 10U})
+      .max(Bytes{1U << 20U});
+  f.field("keep_alive", &Config::keep_alive)
+      .doc("After so long a silence a client is sent a ping; clients expect one every 15 s.")
+      .min(100ms)
+      .max(1h);
+  f.field("client_timeout", &Config::client_timeout)
+      .doc("A client that has been silent for so long, though asked, is disconnected, and may reconnect.")
+      .min(100ms)
+      .max(24h);
+  f.field("handshake_timeout", &Config::handshake_timeout)
+      .doc("How long a client may take to say which protocol it speaks.")
+      .min(100ms)
+      .max(1h);
   f.field("max_connections", &Config::max_connections)
       .doc("Clients of the hub at a time; more are refused.")
       .min(1)
@@ -107,6 +133,11 @@ HubOptions Broadcaster::options() const {
   options.slow_client = config_.slow_client;
   options.max_connections = config_.max_connections;
   options.series = config_.series;
+  options.replay_bytes = config_.replay_buffer.count;
+  options.message_bytes = config_.message_size.count;
+  options.keep_alive = std::chrono::ceil<HubOptions::Time>(config_.keep_alive);
+  options.client_timeout = std::chrono::ceil<HubOptions::Time>(config_.client_timeout);
+  options.handshake_timeout = std::chrono::ceil<HubOptions::Time>(config_.handshake_timeout);
   options.flush = std::chrono::ceil<HubOptions::Time>(config_.flush);
   return options;
 }
@@ -141,6 +172,7 @@ void Broadcaster::show_figures() {
   show("clients", figures.clients);
   show("clients_connected", figures.connected);
   show("clients_refused", figures.refused_full);
+  show("clients_resumed", figures.resumed);
   show("frames", figures.frames);
   show("client_records", figures.records);
   show("client_records_conflated", figures.conflated);

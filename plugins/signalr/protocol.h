@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -35,7 +36,11 @@ struct Message {
   nlohmann::json item;               ///< of a stream_item, or a completion's result
   std::optional<std::string> error;  ///< of a completion or close
   std::vector<std::string> streams;  ///< streamIds
+  std::uint64_t sequence = 0;        ///< sequenceId of an ack or sequence
 };
+
+/// Whether stateful reconnect numbers messages of this type.
+constexpr bool is_numbered(MessageType type) { return type <= MessageType::cancel_invocation; }
 
 /// What carries hub messages to a client: it decides the framing, which is part of the frames that clients share.
 enum class Framing {
@@ -84,6 +89,9 @@ class Protocol {
   virtual void append_error(std::string& out, std::string_view invocation, std::string_view error) const = 0;
   virtual void append_ping(std::string& out) const = 0;
   virtual void append_close(std::string& out, std::string_view error, bool allow_reconnect) const = 0;
+
+  /// An ack or a sequence.
+  virtual void append_number(std::string& out, MessageType type, std::uint64_t number) const = 0;
 
   /// Framed: records that go to one target together.
   virtual void append_records(std::string& framed, std::string_view target, std::span<const Encoded> records) const = 0;

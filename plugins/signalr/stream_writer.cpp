@@ -9,12 +9,12 @@ bool StreamWriter::write(Outgoing& queue) {
   std::array<std::string_view, 16> pieces;
   while (!queue.empty()) {
     std::size_t count = queue.front(pieces);
+    if (count == 0) return false;
     http::Io io = stream_.write(std::span(pieces).first(count));
     queue.sent(io.bytes);
     if (io.closed) {
-      queue.discard();
-      owner_.broken();
-      return true;
+      owner_.broken();  // what waits may still go out on another connection
+      return false;
     }
     if (io.bytes > 0) continue;
     waits_ = true;

@@ -50,7 +50,8 @@ class Transport {
   /// How messages must be framed for it.
   virtual Framing framing() const = 0;
 
-  /// Writes as much of the queue as the socket takes now; false if it would have to wait, in which case writable() follows.
+  /// Writes as much of the queue as the socket takes now; false if the rest has to wait for the socket, in which case
+  /// writable() follows, or for the client's acknowledgement.
   virtual bool write(Outgoing& queue) = 0;
 
   /// No more is to be read. After what is queued the closing handshake follows, within a time that the owner watches.
@@ -58,6 +59,9 @@ class Transport {
 
   /// Whether close() was called or the client has begun to close: nothing more may be queued.
   virtual bool closing() const = 0;
+
+  /// Whether it has ended without either side having closed: the client may come back on another.
+  virtual bool cut() const { return false; }
 
   /// Asks the client whether it still lives, where the hub protocol has no ping of its own.
   virtual void ping(Outgoing& queue) = 0;

@@ -63,8 +63,11 @@ void WebSocketTransport::pong(std::string_view) {
   if (state_ == State::open) owner_.received({});
 }
 
-void WebSocketTransport::close(std::optional<std::uint16_t>) {
-  if (state_ == State::open) close(queue_, websocket::CloseCode::normal, {});
+void WebSocketTransport::close(std::optional<std::uint16_t> code) {
+  if (state_ != State::open) return;
+  // What stands between may say goodbye when it goes down itself; a client that leaves says so plainly.
+  cut_ = code && *code != static_cast<std::uint16_t>(websocket::CloseCode::normal);
+  close(queue_, websocket::CloseCode::normal, {});
 }
 
 void WebSocketTransport::ping(Outgoing& queue) { queue.push(control_frame(websocket::Opcode::ping, {})); }
@@ -89,6 +92,7 @@ void WebSocketTransport::finish_if_done() {
 
 void WebSocketTransport::end() {
   if (state_ == State::ended) return;
+  if (state_ == State::open) cut_ = true;
   state_ = State::ended;
   stream_->close();
   owner_.ended();

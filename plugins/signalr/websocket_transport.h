@@ -23,6 +23,7 @@ class WebSocketTransport final : public Transport, private http::websocket::Fram
   bool write(Outgoing& queue) override;
   void close(Outgoing& queue, http::websocket::CloseCode code, std::string_view reason) override;
   bool closing() const override { return state_ != State::open; }
+  bool cut() const override { return cut_; }
   void ping(Outgoing& queue) override;
   void abort() override;
 
@@ -46,6 +47,7 @@ class WebSocketTransport final : public Transport, private http::websocket::Fram
   http::websocket::FrameReader frames_;
   StreamWriter writer_;
   State state_ = State::open;
+  bool cut_ = false;
   bool writing_ended_ = false;
   bool violated_ = false;  ///< the client broke the framing: what it sends is not read any more
 };

@@ -52,10 +52,11 @@ export class TestHub {
 }
 
 /// A connection that is not started; stopped with test `t`. It keeps what it gets in `records` and `alerts`.
-export function client(t, hub, { reconnect = false, skipNegotiation = false, messagepack = false, keepAlive, serverTimeout, ...http } = {}) {
+export function client(t, hub, { reconnect = false, stateful = false, skipNegotiation = false, messagepack = false, keepAlive, serverTimeout, ...http } = {}) {
   const builder = new HubConnectionBuilder()
     .withUrl(hub.url, { transport: HttpTransportType.WebSockets, skipNegotiation, ...http })
     .configureLogging(LogLevel.None);
+  if (stateful) builder.withStatefulReconnect(stateful === true ? undefined : stateful);
   if (messagepack) builder.withHubProtocol(new MessagePackHubProtocol());
   if (reconnect) builder.withAutomaticReconnect([0, 10, 10, 50, 100, 500, 1000]);
   const connection = builder.build();

@@ -35,6 +35,7 @@ signalr::HubOptions read_options(const json& from) {
   options.flush = Time(from.value("flush", options.flush.count()));
   options.poll_timeout = Time(from.value("poll_timeout", options.poll_timeout.count()));
   options.attach_timeout = Time(from.value("attach_timeout", options.attach_timeout.count()));
+  options.replay_bytes = from.value("replay", options.replay_bytes);
   options.origins = from.value("origins", options.origins);
   return options;
 }
@@ -79,6 +80,14 @@ void add_calls(signalr::Hub& hub) {
   });
   hub.method("SendCustomObject", [](signalr::Call call) {
     if (auto caller = call.caller()) caller->invoke_client("CustomObject", call.arguments);
+  });
+  // Keeps what the caller sends, until it asks for it.
+  auto collected = std::make_shared<std::map<std::string, json>>();
+  hub.method("Collect", [collected](signalr::Call call) {
+    if (auto caller = call.caller()) (*collected)[caller->id()].push_back(call.arguments.at(0));
+  });
+  hub.method("Collected", [collected](signalr::Call call) {
+    if (auto caller = call.caller()) call.result((*collected)[caller->id()]);
   });
   // Returns what the caller's own method of that name has returned for the remaining arguments.
   hub.method("CallBack", [](signalr::Call call) {
@@ -196,6 +205,7 @@ json figures(const signalr::HubCounters& c) {
           {"dropped", c.dropped.value()},
           {"frames", c.frames.value()},
           {"records", c.records.value()},
+          {"resumed", c.resumed.value()},
           {"ended_slow", c.ended_slow.value()},
           {"ended_timeout", c.ended_timeout.value()},
           {"ended_protocol", c.ended_protocol.value()}};
