@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "plugins/signalr/attachment.h"
+#include "plugins/signalr/messages.h"
 #include "plugins/signalr/methods.h"
+#include "runner/stage/broadcasts.h"
 
 namespace millrace {
 namespace signalr {
@@ -22,7 +24,7 @@ constexpr std::string_view no_plain = "none";
 
 /// Hands batches to a hub on the pipeline's listener: serialises here, on the pipeline's thread, and leaves the sending to the
 /// listener's.
-class Broadcaster final : public Sink {
+class Broadcaster final : public Sink, public Broadcasts {
  public:
   struct Config {
     std::string hub = "/hubs/telemetry";
@@ -47,6 +49,7 @@ class Broadcaster final : public Sink {
 
   Result<void> connect() override;
   Result<void> write(const Batch& batch) override;
+  Result<Batch> messages(const Batch& batch) const override { return messages_of(Publication(batch, config_.target)); }
   std::optional<Time> next_tick() const override { return next_figures_; }
   Result<void> tick(Time now) override;
 
