@@ -6,6 +6,7 @@
 
 #include "runner/cli/commands.h"
 #include "runner/cli/offline_host.h"
+#include "runner/cli/test_case.h"
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
 #include "runner/stage/explains.h"
@@ -36,6 +37,7 @@ std::vector<config::Problem> check(const graph::Loader& loader, const std::files
       if (auto* explains = transform ? dynamic_cast<Explains*>(transform->get()) : nullptr)
         explanations.push_back({file.string(), stage.id, explains->explain()});
     }
+    for (const graph::TestCase& test : pipeline->tests) prepare_test(*pipeline, test, loader, problems);
   }
   return problems.list();
 }

@@ -63,7 +63,11 @@ int replay(const ReplayOptions& given, const Program& program) {
     fmt::print(stderr, "cannot read the recording '{}'\n", given.input);
     return failed;
   }
-  auto observe = [&](const std::string& stage, const Batch& batch, Time) { print_outputs(*pipeline, stage, batch); };
+  using Seen = supervise::VirtualRun::Seen;
+  auto observe = [&](Seen seen, const std::string& stage, const Batch& batch, Time) {
+    if (seen == Seen::emitted) print_outputs(*pipeline, stage, batch);
+  };
+  auto reader = ScriptReader::of_file(loader, std::filesystem::path(given.input).parent_path());
   using Passing = supervise::VirtualRun::Passing;
   const Passing passing = given.scripted ? Passing::inputs : Passing::deadlines;
   PrintedTrace trace;
@@ -71,14 +75,14 @@ int replay(const ReplayOptions& given, const Program& program) {
   std::string line;
   for (std::size_t number = 1; std::getline(file, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    auto wrong = [&](const Error& error) {
+    auto wrong = [&](const auto& error) {
       fmt::print(stderr, "{}:{}: {}\n", given.input, number, error.what);
       return failed;
     };
-    Result<ScriptItem> item = script_item(line);
+    auto item = reader.line(line);
     if (!item) return wrong(item.error());
     if (!run) {
-      run = std::make_unique<supervise::VirtualRun>(*pipeline, item->at, observe, terminal_log(),
+      run = std::make_unique<supervise::VirtualRun>(*pipeline, item->at.value_or(Time{}), observe, terminal_log(),
                                                     given.trace ? &trace : nullptr, passing);
       if (auto started = run->start(); !started) return wrong(started.error());
     }

@@ -2,36 +2,24 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <initializer_list>
+#include <vector>
 
+#include "runner/cli/script_fields.h"
+#include "runner/config/event_time.h"
 #include "runner/config/values.h"
 #include "runner/stage/json.h"
 
 namespace millrace::cli {
 namespace {
 
-/// Milliseconds, with a fraction, as a Time.
-std::optional<Time> time_of(const Value* value) {
-  std::optional<double> millis = value ? value->number() : std::nullopt;
-  if (!millis || !std::isfinite(*millis) || std::abs(*millis) > 9e12) return std::nullopt;
-  if (value->type() == Type::integer) return from_millis(value->as_integer());
-  return Time(Duration(std::llround(*millis * 1000)));
-}
-
-std::string text_of(const FieldList& fields, std::string_view name) {
-  const Value* value = fields.find(name);
-  return value && value->type() == Type::string ? std::string(value->as_text()) : std::string{};
-}
-
-template <class T>
-Result<ScriptItem> control(const Value* at, T what) {
-  auto time = time_of(at);
-  if (!time) return invalid("a control needs its time in milliseconds");
-  ScriptItem item;
-  item.at = *time;
-  item.what = std::move(what);
-  return item;
+std::string shown(const Value& value) {
+  std::string text;
+  append_json(text, value);
+  return text;
 }
 
 FieldList members(const Value& value) {
@@ -41,254 +29,295 @@ FieldList members(const Value& value) {
   return FieldList::adopt(const_cast<Field*>(fields.data()), fields.size(), fields.size());
 }
 
-/// The time called `name`, or `otherwise` where there is none.
-Result<Time> time_or(const FieldList& fields, std::string_view name, std::optional<Time> otherwise) {
-  const Value* value = fields.find(name);
-  if (!value && otherwise) return *otherwise;
-  auto time = time_of(value);
-  if (!time) return invalid(fmt::format("a control needs \"{}\", in milliseconds", name));
-  return *time;
+/// Milliseconds, with a fraction, as a Time.
+std::optional<Time> from_number(const Value& value) {
+  double millis = *value.number();
+  if (!std::isfinite(millis) || std::abs(millis) > 9e12) return std::nullopt;
+  if (value.type() == Type::integer) return from_millis(value.as_integer());
+  return Time(Duration(std::llround(millis * 1000)));
 }
 
-Silence silence_of(const FieldList& fields) {
-  Silence silence;
-  silence.id = text_of(fields, "id");
-  silence.rule = text_of(fields, "rule");
-  silence.key = text_of(fields, "key");
-  silence.by = text_of(fields, "by");
-  silence.comment = text_of(fields, "comment");
-  return silence;
+std::optional<Time> from_text(std::string_view text, std::optional<Time> start) {
+  if (auto time = config::parse_rfc3339(text)) return time;
+  bool before = text.starts_with('-');
+  auto span = config::parse_duration(text.substr(before ? 1 : 0));
+  if (!span || !start) return std::nullopt;
+  return before ? *start - *span : *start + *span;
 }
 
-Result<ScriptItem> silence_item(const FieldList& line, const FieldList& asked) {
-  Result<Time> at = time_or(asked, "at", time_of(line.find("at")));
-  if (!at) return at.error();
-  Result<Time> from = time_or(asked, "from", *at), to = time_or(asked, "to", std::nullopt);
-  if (!from) return from.error();
-  if (!to) return to.error();
-  ScriptItem::Silence what{silence_of(asked)};
-  what.silence.from = *from;
-  what.silence.to = *to;
-  return ScriptItem{*at, std::move(what)};
-}
-
-Result<ScriptItem> unsilence_item(const FieldList& line, const Value& value) {
-  FieldList asked = members(value);
-  Result<Time> at = time_or(asked, "at", time_of(line.find("at")));
-  if (!at) return at.error();
-  ScriptItem::Unsilence what{silence_of(asked)};
-  if (value.type() == Type::string) what.which.id = value.as_text();
-  return ScriptItem{*at, std::move(what)};
-}
-
-Result<ScriptItem::Restart> restart_of(Time down, Time up, std::string_view windows) {
-  using Windows = supervise::VirtualRun::Windows;
-  if (windows == "lost") return ScriptItem::Restart{down, up, Windows::lost};
-  if (windows.empty() || windows == "kept") return ScriptItem::Restart{down, up, Windows::kept};
-  return invalid(fmt::format("the windows of a restart are kept or lost, not '{}'", windows));
-}
-
-Result<ScriptItem> restart_item(const FieldList& asked) {
-  Result<Time> down = time_or(asked, "down", std::nullopt), up = time_or(asked, "up", std::nullopt);
-  if (!down) return down.error();
-  if (!up) return up.error();
-  auto what = restart_of(*down, *up, text_of(asked, "windows"));
-  if (!what) return what.error();
-  return ScriptItem{*down, *what};
-}
-
-/// The record of a line as the hub's clients receive it.
-Result<ScriptItem> record_item(Batch batch) {
-  Record& record = batch.records.front();
-  FieldList line = record.fields;
-  const Value* fields = line.find("fields");
-  if (!fields || fields->type() != Type::object) return invalid("neither a record (with \"fields\", an object) nor a control");
-  auto time = time_of(line.find("time"));
-  if (!time) return invalid("a record needs its \"time\" in milliseconds");
-  record.fields = {};
-  for (const Field& f : fields->as_object()) record.fields.push(batch.arena(), f.name, f.value);
-  record.time = *time;
-  record.arrival = time_of(line.find("arrival")).value_or(*time);
-  if (const Value* device = line.find("device"); device && device->type() == Type::string) record.device = device->as_text();
-  if (const Value* kind = line.find("kind"); kind && kind->type() == Type::string) record.kind = kind->as_text();
-  ScriptItem item;
-  item.at = record.arrival;
-  item.what = ScriptItem::Records{std::move(batch), {}};
-  return item;
-}
-
-Value scalar_value(const config::Node& node, Arena& arena) {
-  const std::string& text = node.text;
-  if (node.quoted) return Value::string(arena.copy(text));
-  if (text == "true" || text == "false") return Value::boolean(text == "true");
-  std::int64_t integer = 0;
-  auto [after_integer, integer_error] = std::from_chars(text.data(), text.data() + text.size(), integer);
-  if (integer_error == std::errc{} && after_integer == text.data() + text.size()) return Value::integer(integer);
-  double real = 0;
-  auto [after_real, real_error] = std::from_chars(text.data(), text.data() + text.size(), real);
-  if (real_error == std::errc{} && after_real == text.data() + text.size()) return Value::real(real);
-  return Value::string(arena.copy(text));
-}
-
-Result<Duration> duration_of(const config::Node* node, std::string_view name = "at") {
-  if (!node || !node->is_scalar()) return invalid(fmt::format("'{}' is missing: a duration from the start, such as 20s", name));
-  auto duration = config::parse_duration(node->text);
-  if (!duration) return invalid(fmt::format("'{}': expected {}", name, duration.error().what));
-  return *duration;
-}
-
-/// A control whose members may stand beside its name as well as under it.
-class Asked {
+/// The members of one input; those of a control may stand under its name as well as beside it. Remembers the first that is
+/// wrong.
+class Form {
  public:
-  Asked(const config::Node& entry, std::string_view name, Time start)
-      : entry_(entry), under_(*entry.find(name)), start_(start) {}
+  /// Durations count from `start`, if there is one; bare numbers are times if `numbers` says so.
+  Form(const FieldList& input, std::string_view control, std::optional<Time> start, bool numbers)
+      : input_(input), control_(control), start_(start), numbers_(numbers) {
+    if (const Value* under = control.empty() ? nullptr : input.find(control)) under_ = members(*under);
+  }
 
-  const config::Node* find(std::string_view name) const {
-    const config::Node* found = under_.is_map() ? under_.find(name) : nullptr;
-    return found ? found : entry_.find(name);
+  const Value* find(std::string_view name) const {
+    const Value* found = under_.find(name);
+    return found ? found : input_.find(name);
   }
-  std::string text(std::string_view name) const {
-    const config::Node* found = find(name);
-    return found && found->is_scalar() ? found->text : std::string{};
+
+  /// Empty where there is none.
+  std::string text(std::string_view name) {
+    const Value* value = find(name);
+    if (!value || value->is_null()) return {};
+    if (value->type() == Type::string) return std::string(value->as_text());
+    wrong(name, fmt::format("expected a text, got {}", shown(*value)));
+    return {};
   }
-  Result<Time> time(std::string_view name, std::string_view otherwise = "") const {
-    bool given = otherwise.empty() || find(name);
-    auto after = duration_of(find(given ? name : otherwise), given ? name : otherwise);
-    if (!after) return after.error();
-    return start_ + *after;
+
+  std::string required_text(std::string_view name, std::string_view what) {
+    std::string found = text(name);
+    if (found.empty()) wrong(name, fmt::format("expected {}", what));
+    return found;
   }
-  Silence silence() const {
-    Silence silence{text("id"), text("rule"), text("key"), {}, {}, text("by"), text("comment")};
-    if (under_.is_scalar() && under_.text != "true") silence.id = under_.text;
-    return silence;
+
+  std::optional<Time> time_if(std::string_view name) {
+    const Value* value = find(name);
+    if (!value) return std::nullopt;
+    std::optional<Time> time;
+    if (value->number() && numbers_) time = from_number(*value);
+    if (value->type() == Type::string) time = from_text(value->as_text(), start_);
+    if (!time) wrong(name, fmt::format("expected {}, got {}", expected_time(), shown(*value)));
+    return time;
+  }
+
+  Time time(std::string_view name, std::string_view otherwise = "") {
+    if (auto found = time_if(name)) return *found;
+    if (auto found = otherwise.empty() ? std::nullopt : time_if(otherwise)) return *found;
+    wrong(name, fmt::format("missing: {}", expected_time()));
+    return {};
+  }
+
+  void only(std::initializer_list<std::string_view> names) {
+    for (const FieldList* list : {&input_, static_cast<const FieldList*>(&under_)}) {
+      for (const Field& field : *list) {
+        if (field.name == control_ || std::find(names.begin(), names.end(), field.name) != names.end()) continue;
+        wrong(field.name, "unknown here" + config::did_you_mean(field.name, {names.begin(), names.end()}));
+      }
+    }
+  }
+
+  void wrong(std::string_view member, std::string_view what) {
+    if (error_) return;
+    error_ = ScriptError{std::string(member), member.empty() ? std::string(what) : fmt::format("'{}': {}", member, what)};
+  }
+
+  ScriptReader::Item take(ScriptItem item) {
+    if (error_) return std::move(*error_);
+    return item;
   }
 
  private:
-  const config::Node& entry_;
-  const config::Node& under_;
-  Time start_;
+  std::string_view expected_time() const {
+    if (!numbers_) return "a duration from the start, such as 20s, or a time such as 2026-03-01T12:30:05Z";
+    return "milliseconds since the epoch, a time such as 2026-03-01T12:30:05Z, or a duration from the start, such as 20s";
+  }
+
+  const FieldList& input_;
+  std::string_view control_;
+  std::optional<Time> start_;
+  bool numbers_;
+  FieldList under_;
+  std::optional<ScriptError> error_;
 };
 
-Result<ScriptItem> silence_item(const Asked& asked) {
-  Result<Time> at = asked.time("at", "from"), from = asked.time("from", "at"), to = asked.time("to");
-  if (!at) return at.error();
-  if (!from) return from.error();
-  if (!to) return to.error();
-  ScriptItem::Silence what{asked.silence()};
-  what.silence.from = *from;
-  what.silence.to = *to;
-  return ScriptItem{*at, std::move(what)};
+/// `{at: 20s, tick: true}` as well as `{tick: 20s}`.
+bool says_when(const Value& value) { return !value.is_null() && value.type() != Type::boolean; }
+
+Silence silence_of(Form& form, std::string_view control) {
+  Silence silence{form.text("id"), form.text("rule"), form.text("key"), {}, {}, form.text("by"), form.text("comment")};
+  const Value* value = form.find(control);
+  if (value && value->type() == Type::string) silence.id = value->as_text();
+  if (value && (value->number() || value->type() == Type::list))
+    form.wrong(control, fmt::format("expected a map, or the silence's id, got {}", shown(*value)));
+  return silence;
 }
 
-Result<ScriptItem> unsilence_item(const Asked& asked) {
-  Result<Time> at = asked.time("at");
-  if (!at) return at.error();
-  return ScriptItem{*at, ScriptItem::Unsilence{asked.silence()}};
+ScriptItem silence_item(Form& form) {
+  form.only({"at", "from", "to", "id", "rule", "key", "by", "comment"});
+  ScriptItem::Silence what{silence_of(form, "silence")};
+  Time at = form.time("at", "from");
+  what.silence.from = form.time("from", "at");
+  what.silence.to = form.time("to");
+  if (what.silence.to <= what.silence.from) form.wrong("to", "a silence ends after it begins");
+  return {at, std::move(what)};
 }
 
-Result<ScriptItem> restart_item(const Asked& asked) {
-  Result<Time> down = asked.time("down", "at"), up = asked.time("up");
-  if (!down) return down.error();
-  if (!up) return up.error();
-  auto what = restart_of(*down, *up, asked.text("windows"));
-  if (!what) return what.error();
-  return ScriptItem{*down, *what};
+ScriptItem restart_item(Form& form) {
+  using Windows = supervise::VirtualRun::Windows;
+  form.only({"at", "down", "up", "windows"});
+  ScriptItem::Restart what{form.time("down", "at"), form.time("up")};
+  std::string windows = form.text("windows");
+  if (windows == "lost") what.windows = Windows::lost;
+  if (windows != "lost" && windows != "kept" && !windows.empty())
+    form.wrong("windows", fmt::format("the windows of a restart are kept or lost, not '{}'", windows));
+  if (what.up < what.down) form.wrong("up", "lies before the restart's 'down'");
+  return {what.down, what};
+}
+
+ScriptItem outage_item(Form& form) {
+  form.only({"at", "sink", "from", "to"});
+  const Value* value = form.find("outage");
+  bool named = value && value->type() == Type::string;
+  ScriptItem::Outage what{named ? std::string(value->as_text()) : form.required_text("sink", "the id of a sink"), {}};
+  Time from = form.time("from", "at");
+  what.until = form.time("to");
+  if (what.until <= from) form.wrong("to", "an outage ends after it begins");
+  return {from, std::move(what)};
+}
+
+ScriptItem acknowledge_item(Form& form) {
+  form.only({"at", "key", "rule", "by"});
+  const Value* value = form.find("ack");
+  bool map = value && value->type() == Type::object;
+  ScriptItem::Acknowledge what{form.required_text(map ? "key" : "ack", "the key of an alert"), form.text("rule"),
+                               form.text("by")};
+  return {form.time("at"), std::move(what)};
+}
+
+ScriptItem::Reload reload_of(Form& form, const graph::Loader& loader, const std::filesystem::path& folder) {
+  ScriptItem::Reload what;
+  std::string name = form.required_text("reload", "a pipeline file");
+  if (name.empty()) return what;
+  what.file = folder / name;
+  config::Problems problems(what.file);
+  auto pipeline = loader.load(problems);
+  if (pipeline)
+    what.pipeline = std::make_shared<graph::Pipeline>(std::move(*pipeline));
+  else
+    form.wrong("reload", fmt::format("the file is not good: {}", problems.list().front().text()));
+  return what;
+}
+
+ScriptItem record_item(Form& form, Batch batch) {
+  Record& record = batch.records.front();
+  Arena& arena = batch.arena();
+  const Value* fields = form.find("fields");
+  if (!fields || fields->type() != Type::object)
+    form.wrong("fields", fields ? fmt::format("expected an object, got {}", shown(*fields)) : "missing: the record's readings");
+  record.time = form.time("time", "at");
+  record.arrival = form.time_if("arrival").value_or(record.time);
+  record.device = arena.copy(form.text("device"));
+  if (std::string kind = form.text("kind"); !kind.empty()) record.kind = arena.copy(kind);
+  if (const Value* meta = form.find("meta"); meta && meta->type() == Type::object)
+    for (const Field& f : meta->as_object()) record.meta.push(arena, f.name, f.value);
+  ScriptItem item{record.arrival, ScriptItem::Records{{}, form.text("into")}};
+  record.fields = {};
+  if (fields && fields->type() == Type::object)
+    for (const Field& f : fields->as_object()) record.fields.push(arena, f.name, f.value);
+  std::get<ScriptItem::Records>(item.what).batch = std::move(batch);
+  return item;
+}
+
+ScriptItem short_record_item(Form& form, Batch batch) {
+  Record& record = batch.records.front();
+  Arena& arena = batch.arena();
+  record.time = record.arrival = form.time("at");
+  record.device = arena.copy(form.text("device"));
+  ScriptItem item{record.arrival, ScriptItem::Records{{}, form.text("into")}};
+  FieldList all = record.fields;
+  record.fields = {};
+  for (const Field& field : all)
+    if (field.name != "at" && field.name != "device" && field.name != "into")
+      record.fields.push(arena, field.name, field.value);
+  std::get<ScriptItem::Records>(item.what).batch = std::move(batch);
+  return item;
 }
 
 }  // namespace
 
-Value value_of(const config::Node& node, Arena& arena) {
-  switch (node.kind) {
-    case config::Node::Kind::null: return Value::null();
-    case config::Node::Kind::scalar: return scalar_value(node, arena);
-    case config::Node::Kind::list: {
-      Value* items = arena.allocate<Value>(node.items.size());
-      for (std::size_t i = 0; i < node.items.size(); ++i) items[i] = value_of(node.items[i], arena);
-      return Value::list({items, node.items.size()});
-    }
-    case config::Node::Kind::map: {
-      Field* fields = arena.allocate<Field>(node.entries.size());
-      for (std::size_t i = 0; i < node.entries.size(); ++i)
-        fields[i] = {arena.copy(node.entries[i].key), value_of(node.entries[i].value, arena)};
-      return Value::object({fields, node.entries.size()});
-    }
-  }
-  return Value::null();
+ScriptReader ScriptReader::of_test(const graph::Loader& loader, std::filesystem::path folder, Time start) {
+  return {loader, std::move(folder), start, false};
 }
 
-Result<ScriptItem> script_item(const config::Node& node, Time start) {
-  if (!node.is_map()) return invalid("expected a map with 'at'");
+ScriptReader ScriptReader::of_file(const graph::Loader& loader, std::filesystem::path folder) {
+  return {loader, std::move(folder), std::nullopt, true};
+}
+
+ScriptReader::Item ScriptReader::item(const FieldList& input, Batch batch) {
+  ScriptShape shape = shape_of(input);
+  const bool first = std::exchange(first_, false);
+  if (shape.control == "start") numbers_ = true;
+  Form form(input, shape.control, start_, numbers_);
   ScriptItem item;
-  if (node.find("flush")) {
-    item.what = ScriptItem::Flush{};
-    return item;
+  if (shape.kind == ScriptShape::Kind::record) {
+    item = record_item(form, std::move(batch));
+  } else if (shape.kind == ScriptShape::Kind::short_record) {
+    item = short_record_item(form, std::move(batch));
+  } else if (shape.control == "start" || shape.control == "tick") {
+    form.only({"at"});
+    item = {form.time(says_when(*input.find(shape.control)) ? shape.control : "at"), ScriptItem::Tick{}};
+    if (shape.control == "start" && !first) form.wrong("start", "stands before all other inputs");
+    if (shape.control == "start") start_ = item.at;
+  } else if (shape.control == "flush") {
+    form.only({"at"});
+    if (*input.find("flush") != Value::boolean(true)) form.wrong("flush", "expected true");
+    item = {form.time_if("at"), ScriptItem::Flush{}};
+  } else if (shape.control == "ack") {
+    item = acknowledge_item(form);
+  } else if (shape.control == "silence") {
+    item = silence_item(form);
+  } else if (shape.control == "unsilence") {
+    form.only({"at", "id", "rule", "key", "by", "comment"});
+    item = {form.time("at"), ScriptItem::Unsilence{silence_of(form, "unsilence")}};
+  } else if (shape.control == "restart") {
+    item = restart_item(form);
+  } else if (shape.control == "outage") {
+    item = outage_item(form);
+  } else if (shape.control == "reload") {
+    form.only({"at"});
+    item = {form.time("at"), reload_of(form, *loader_, folder_)};
+  } else {
+    form.wrong("", no_shape(input));
   }
-  if (!node.find("device")) {  // a device may well have a field of such a name
-    if (node.find("silence")) return silence_item(Asked(node, "silence", start));
-    if (node.find("unsilence")) return unsilence_item(Asked(node, "unsilence", start));
-    if (node.find("restart")) return restart_item(Asked(node, "restart", start));
-  }
-  auto at = duration_of(node.find("at"));
-  if (!at) return at.error();
-  item.at = start + *at;
-  auto text = [&](std::string_view key) {
-    const config::Node* found = node.find(key);
-    return found && found->is_scalar() ? found->text : std::string{};
-  };
-  if (node.find("tick")) {
-    item.what = ScriptItem::Tick{};
-    return item;
-  }
-  if (node.find("ack")) {
-    item.what = ScriptItem::Acknowledge{text("ack"), text("rule"), text("by")};
-    return item;
-  }
-  Batch batch;
-  Arena& arena = batch.arena();
-  Record& record = batch.append();
-  record.device = arena.copy(text("device"));
-  record.time = record.arrival = item.at;
-  for (const config::Entry& entry : node.entries) {
-    if (entry.key == "at" || entry.key == "device" || entry.key == "into") continue;
-    record.fields.push(arena, arena.copy(entry.key), value_of(entry.value, arena));
-  }
-  item.what = ScriptItem::Records{std::move(batch), text("into")};
-  return item;
+  if (!start_) start_ = item.at;
+  return form.take(std::move(item));
 }
 
-Result<ScriptItem> script_item(std::string_view json_line) {
+ScriptReader::Item ScriptReader::entry(const config::Node& node) {
+  if (!node.is_map()) return ScriptError{{}, "expected a map with 'at', got " + node.shown()};
+  Batch batch;
+  Record& record = batch.append();
+  record.fields = script_fields(node, batch.arena());
+  if (shape_of(record.fields).kind == ScriptShape::Kind::record) {
+    constexpr std::array<std::string_view, 8> known{"time", "at", "arrival", "device", "kind", "fields", "meta", "into"};
+    for (const Field& field : record.fields)
+      if (std::find(known.begin(), known.end(), field.name) == known.end())
+        return ScriptError{std::string(field.name),
+                           fmt::format("'{}': unknown here; readings stand under 'fields'{}", field.name,
+                                       config::did_you_mean(field.name, {known.begin(), known.end()}))};
+  }
+  const FieldList fields = record.fields;
+  return item(fields, std::move(batch));
+}
+
+ScriptReader::Item ScriptReader::line(std::string_view json) {
   Batch batch;
   JsonDecoder decoder;
-  Result<std::size_t> decoded = decoder.decode(json_line, batch);
-  if (!decoded) return decoded.error();
-  if (*decoded != 1) return invalid("expected one object");
-  const FieldList line = batch.records.front().fields;
-  if (const Value* at = line.find("tick")) return control(at, ScriptItem::Tick{});
-  if (const Value* at = line.find("start")) return control(at, ScriptItem::Tick{});
-  if (line.find("flush")) {
-    ScriptItem item;
-    item.what = ScriptItem::Flush{};
-    return item;
-  }
-  if (line.find("ack"))
-    return control(line.find("at"), ScriptItem::Acknowledge{text_of(line, "ack"), text_of(line, "rule"), text_of(line, "by")});
-  if (const Value* asked = line.find("silence")) return silence_item(line, members(*asked));
-  if (const Value* asked = line.find("unsilence")) return unsilence_item(line, *asked);
-  if (const Value* asked = line.find("restart")) return restart_item(members(*asked));
-  return record_item(std::move(batch));
+  Result<std::size_t> decoded = decoder.decode(json, batch);
+  if (!decoded) return ScriptError{{}, decoded.error().what};
+  if (*decoded != 1) return ScriptError{{}, "expected one object"};
+  const FieldList fields = batch.records.front().fields;
+  return item(fields, std::move(batch));
 }
 
 Result<void> apply(ScriptItem item, supervise::VirtualRun& run) {
+  if (item.at) run.advance(*item.at);
   if (std::holds_alternative<ScriptItem::Flush>(item.what)) {
     run.finish();
     return {};
   }
-  run.advance(item.at);
   if (auto* records = std::get_if<ScriptItem::Records>(&item.what)) return run.feed(std::move(records->batch), records->source);
   if (auto* ack = std::get_if<ScriptItem::Acknowledge>(&item.what)) return run.acknowledge(ack->key, ack->rule, ack->by);
   if (auto* asked = std::get_if<ScriptItem::Silence>(&item.what)) return run.silence(asked->silence);
   if (auto* asked = std::get_if<ScriptItem::Unsilence>(&item.what)) return run.unsilence(asked->which);
   if (auto* lost = std::get_if<ScriptItem::Restart>(&item.what)) return run.restart(lost->down, lost->up, lost->windows);
+  if (auto* outage = std::get_if<ScriptItem::Outage>(&item.what)) return run.outage(outage->sink, outage->until);
+  if (auto* reload = std::get_if<ScriptItem::Reload>(&item.what)) return run.reload(reload->pipeline);
   run.tick();
   return {};
 }

@@ -1,12 +1,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
+#include <algorithm>
+#include <chrono>
 #include <memory>
 
 #include "runner/cli/commands.h"
-#include "runner/cli/expectation.h"
-#include "runner/cli/script.h"
+#include "runner/cli/junit.h"
+#include "runner/cli/test_case.h"
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
 
@@ -18,88 +19,42 @@ struct TestOptions {
   std::string format = "text";
 };
 
-struct Outcome {
-  std::string file, name;
-  std::string failure;  ///< empty if it passed
-};
-
-/// Midnight, so that windows of up to a day begin with the test.
-constexpr Time start = from_millis(1'704'067'200'000);
-
-Outcome run_case(const graph::Pipeline& pipeline, const graph::TestCase& test) {
-  Outcome outcome{pipeline.file.string(), test.name, {}};
-  Collected collected(start);
-  supervise::VirtualRun run(
-      pipeline, start, [&](const std::string& stage, const Batch& batch, Time now) { collected.add(stage, batch, now); }, {});
-  auto at = [&](const config::Node& node, const std::string& what) {
-    return config::Problem{pipeline.file.string(), node.position, what}.text();
-  };
-  if (auto started = run.start(); !started) {
-    outcome.failure = started.error().what;
-    return outcome;
+/// Runs a file's tests; a file that is not good is a test that fails.
+void test_file(const std::filesystem::path& file, const graph::Loader& loader, std::vector<TestOutcome>& outcomes) {
+  config::Problems problems(file);
+  auto pipeline = loader.load(problems);
+  std::vector<PreparedTest> tests;
+  if (pipeline)
+    for (const graph::TestCase& test : pipeline->tests) tests.push_back(prepare_test(*pipeline, test, loader, problems));
+  if (!problems.empty()) {
+    TestOutcome broken{file.string(), "the file is good", {}, 0s};
+    for (const config::Problem& p : problems.list()) broken.failure += p.text() + "\n";
+    outcomes.push_back(std::move(broken));
+    return;
   }
-  for (const config::Node& node : test.input) {
-    Result<ScriptItem> item = script_item(node, start);
-    Result<void> applied = item ? apply(std::move(*item), run) : Result<void>(item.error());
-    if (applied) continue;
-    outcome.failure = at(node, applied.error().what);
-    return outcome;
+  for (PreparedTest& test : tests) {
+    auto began = std::chrono::steady_clock::now();
+    TestOutcome outcome{file.string(), test.test->name, {}, {}};
+    outcome.failure = run_test(*pipeline, std::move(test));
+    outcome.took = std::chrono::steady_clock::now() - began;
+    outcomes.push_back(std::move(outcome));
   }
-  run.finish();
-  outcome.failure = differences(test.expect, collected, run.emitted());
-  return outcome;
-}
-
-std::string xml_text(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? '?' : c;
-    }
-  }
-  return out;
-}
-
-void print_junit(const std::vector<Outcome>& outcomes, std::size_t failures) {
-  fmt::print("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"millrace\" tests=\"{}\" failures=\"{}\">\n",
-             outcomes.size(), failures);
-  for (const Outcome& o : outcomes) {
-    fmt::print("  <testcase classname=\"{}\" name=\"{}\"", xml_text(o.file), xml_text(o.name));
-    if (o.failure.empty())
-      fmt::print("/>\n");
-    else
-      fmt::print("><failure>{}</failure></testcase>\n", xml_text(o.failure));
-  }
-  fmt::print("</testsuite>\n");
 }
 
 int test_all(const TestOptions& given, const Program& program) {
   graph::Loader loader(program.plugins, config::process_environment());
-  std::vector<Outcome> outcomes;
+  std::vector<TestOutcome> outcomes;
   std::size_t failures = 0;
   for (const std::string& path : given.paths) {
     for (const auto& file : graph::pipeline_files(path)) {
-      config::Problems problems(file);
-      auto pipeline = loader.load(problems);
-      if (!pipeline) {
-        Outcome broken{file.string(), "the file is good", {}};
-        for (const config::Problem& p : problems.list()) broken.failure += p.text() + "\n";
-        outcomes.push_back(std::move(broken));
-        ++failures;
-        continue;
-      }
-      for (const graph::TestCase& test : pipeline->tests) {
-        outcomes.push_back(run_case(*pipeline, test));
-        if (!outcomes.back().failure.empty()) ++failures;
-      }
+      std::size_t before = outcomes.size();
+      test_file(file, loader, outcomes);
+      failures += static_cast<std::size_t>(std::count_if(outcomes.begin() + static_cast<std::ptrdiff_t>(before), outcomes.end(),
+                                                         [](const TestOutcome& o) { return !o.failure.empty(); }));
     }
   }
-  if (given.format == "junit") print_junit(outcomes, failures);
-  for (const Outcome& o : outcomes) {
+  if (given.format == "junit") fmt::print("{}", junit(outcomes));
+  for (const TestOutcome& o : outcomes) {
     if (given.format == "text") fmt::print("{} {}: {}\n", o.failure.empty() ? "ok  " : "FAIL", o.file, o.name);
     if (given.format == "text" && !o.failure.empty()) fmt::print("{}\n", o.failure);
   }

@@ -46,26 +46,50 @@ void StageKeys::describe(config::Fields<StageKeys>& f) {
       .doc("`own` gives a stage that computes much a thread of its own.");
 }
 
+namespace {
+
+template <class C>
+void describe_rows(config::Fields<C>& f, const std::string& how) {
+  auto at = [](auto member) { return static_cast<std::optional<std::vector<config::Node>> C::*>(member); };
+  f.field("alerts", at(&TestCase::Rows::alerts))
+      .doc("Transitions of alerts" + how + "; PENDING, RECOVERING and cancelled ones only where a row names such a state.");
+  f.field("notifications", at(&TestCase::Rows::notifications)).doc("What people are told" + how + ".");
+  f.field("clients", at(&TestCase::Rows::clients))
+      .doc("Messages to a browser or phone that takes everything, each a `target` and its `arguments`" + how + ".");
+  f.field("outputs", static_cast<config::Map<std::vector<config::Node>> C::*>(&TestCase::Rows::outputs))
+      .doc("For a stage: records that it emits, or, of a sink, takes" + how + ".");
+}
+
+}  // namespace
+
+void TestCase::Rows::describe(config::Fields<Rows>& f) { describe_rows(f, ""); }
+
+void TestCase::Count::describe(config::Fields<Count>& f) {
+  f.field("exactly", &Count::exactly).doc("So many, no more and no less.");
+  f.field("at_least", &Count::at_least).doc("So many or more.");
+  f.field("at_most", &Count::at_most).doc("So many or fewer.");
+  f.shorthand("exactly");
+}
+
 void TestCase::Expect::describe(config::Fields<Expect>& f) {
-  f.field("alerts", &Expect::alerts)
-      .doc(
-          "Exactly the transitions that must come, in order; each names the members it cares for, `at` counted from the "
-          "start.");
-  f.field("notifications", &Expect::notifications).doc("Exactly the notifications that people must get, in order.");
-  f.field("outputs", &Expect::outputs)
-      .doc("For a stage: exactly the records that it must emit, in order, each with the fields it cares for.");
-  f.field("counts", &Expect::counts).doc("For a stage: how many records it must emit.");
+  describe_rows(f, ": exactly these, in order");
+  f.field("counts", &Expect::counts)
+      .doc("For a stage, or for `alerts`, `notifications` or `clients`: how many; a number, `at_least` or `at_most`.");
+  f.field("has", &Expect::among).doc("Rows that must be there in this order, among others.");
+  f.field("not", &Expect::none).doc("Rows of which none may be there.");
 }
 
 void TestCase::describe(config::Fields<TestCase>& f) {
   f.field("name", &TestCase::name).doc("What must hold, as a sentence.").required();
   f.field("input", &TestCase::input)
       .doc(
-          "Records in the order of time: `at` from the start, `device`, all other keys are fields; or a control: `tick`, "
-          "`flush`, "
-          "`ack: KEY`, `silence: {to: 1h, key, rule}`, `unsilence: {key, rule}`, `restart: {up: 30s, windows: kept}`.")
+          "What happens, in the order of time: records, `{at: 20s, device: a}` with all other keys as fields, or `{time, "
+          "device, "
+          "fields}`; and controls: `start`, `tick`, `flush`, `ack`, `silence`, `unsilence`, `restart`, `outage`, `reload`.")
       .required();
-  f.field("expect", &TestCase::expect).doc("What must come out.").required();
+  f.field("expect", &TestCase::expect)
+      .doc("What must come out; a row names the members it cares for, `at` being its time from the start.")
+      .required();
 }
 
 void PipelineKeys::describe(config::Fields<PipelineKeys>& f) {

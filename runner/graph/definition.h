@@ -42,16 +42,25 @@ struct StageKeys {
   static void describe(config::Fields<StageKeys>& f);
 };
 
-/// One of a file's `tests:`, run by `millrace test` in virtual time.
+/// One of a file's `tests:`, run by `millrace test` in virtual time. What stands inside the inputs and the rows is read by the
+/// command (runner/cli/test_case.h).
 struct TestCase {
   std::string name;
   std::vector<config::Node> input;
 
-  struct Expect {
-    std::optional<std::vector<config::Node>> alerts;
-    std::optional<std::vector<config::Node>> notifications;
+  /// Rows to look for in what a pipeline has done; each names the members that it cares for.
+  struct Rows {
+    std::optional<std::vector<config::Node>> alerts, notifications, clients;
     config::Map<std::vector<config::Node>> outputs;
-    config::Map<std::size_t> counts;
+    static void describe(config::Fields<Rows>& f);
+  };
+  struct Count {
+    std::optional<std::size_t> exactly, at_least, at_most;
+    static void describe(config::Fields<Count>& f);
+  };
+  struct Expect : Rows {
+    config::Map<Count> counts;
+    Rows among, none;
     static void describe(config::Fields<Expect>& f);
   } expect;
 

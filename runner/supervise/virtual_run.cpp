@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "runner/stage/broadcasts.h"
 #include "runner/stage/rehearsal.h"
 
 namespace millrace::supervise {
@@ -30,13 +31,53 @@ class VirtualRun::Feed final : public Source {
   std::deque<Batch> waiting_;
 };
 
+/// Stands where a sink was. The sink itself is constructed, never connected, and only asked what it would send.
+class VirtualRun::Capture final : public Sink {
+ public:
+  Capture(VirtualRun& run, std::string id, AnyStage stage) : run_(run), id_(std::move(id)), stage_(std::move(stage)) {
+    if (auto* sink = std::get_if<std::unique_ptr<Sink>>(&stage_)) broadcasts_ = dynamic_cast<Broadcasts*>(sink->get());
+  }
+
+  Result<void> connect() override { return away(); }
+
+  Result<void> write(const Batch& batch) override {
+    if (auto there = away(); !there) return there;
+    run_.observer_(Seen::taken, id_, batch, run_.now());
+    if (!broadcasts_) return {};
+    auto messages = broadcasts_->messages(batch);
+    if (!messages) return messages.error();
+    if (!messages->empty()) run_.observer_(Seen::sent, id_, *messages, run_.now());
+    return {};
+  }
+
+ private:
+  Result<void> away() const {
+    auto found = run_.outages_.find(id_);
+    if (found == run_.outages_.end() || found->second <= run_.now()) return {};
+    return unavailable(fmt::format("'{}' is away, as the script says", id_));
+  }
+
+  VirtualRun& run_;
+  std::string id_;
+  AnyStage stage_;
+  Broadcasts* broadcasts_ = nullptr;
+};
+
 namespace {
 
-/// Stands where a sink was.
-class Capture final : public Sink {
- public:
-  Result<void> write(const Batch&) override { return {}; }
-};
+std::vector<std::string> notified_by(const graph::Pipeline& pipeline, std::size_t index) {
+  std::vector<std::string> notified;
+  for (std::size_t reader : pipeline.readers_of(index))
+    if (pipeline.stages[reader].plugin->tells_people) notified.push_back(pipeline.stages[reader].id);
+  return notified;
+}
+
+/// Equal for two versions of a stage if the one can stay for the other. Where sources were, stand-ins are, which are all alike.
+std::string identity_of(const graph::Pipeline& pipeline, std::size_t index) {
+  const graph::Stage& stage = pipeline.stages[index];
+  if (stage.plugin->role == Role::source) return "a source";
+  return fmt::format("{}\n{}\n{}", stage.plugin->name, stage.fingerprint, fmt::join(notified_by(pipeline, index), "\n"));
+}
 
 /// The transform as what it is besides, or null.
 template <class Role>
@@ -49,7 +90,8 @@ Role* as(AnyStage& stage) {
 
 VirtualRun::VirtualRun(const graph::Pipeline& pipeline, Time start, Observer observer,
                        std::function<void(LogLevel, std::string_view)> log, Trace* trace, Passing passing)
-    : pipeline_(pipeline),
+    : name_(pipeline.name),
+      pipeline_(&pipeline),
       clock_(start),
       passing_(passing),
       observer_(std::move(observer)),
@@ -78,44 +120,56 @@ Result<void> VirtualRun::start() {
 Result<void> VirtualRun::refused() const {
   for (std::size_t i = 0; i < runners_.size(); ++i)
     if (runners_[i]->condition() == Condition::failed)
-      return invalid(fmt::format("{} '{}': {}", pipeline_.stages[i].plugin->name, runners_[i]->id(), runners_[i]->failure()));
+      return invalid(fmt::format("{} '{}': {}", pipeline_->stages[i].plugin->name, runners_[i]->id(), runners_[i]->failure()));
   return {};
 }
 
-void VirtualRun::make() {
-  for (std::size_t i = 0; i < pipeline_.stages.size(); ++i) {
-    const graph::Stage& stage = pipeline_.stages[i];
-    std::vector<std::string> notified;
-    for (std::size_t reader : pipeline_.readers_of(i))
-      if (pipeline_.stages[reader].plugin->tells_people) notified.push_back(pipeline_.stages[reader].id);
-    auto host =
-        std::make_shared<StageHost>(pipeline_.name, stage.id, std::move(notified), services_, std::make_shared<StageFigures>());
-    AnyStage made;
-    if (stage.plugin->role == Role::source) {
-      auto feed = std::make_unique<Feed>(host->waker());
-      if (feeds_.empty()) first_source_ = stage.id;
-      feeds_[stage.id] = feed.get();
-      made = std::move(feed);
-    } else if (stage.plugin->role == Role::sink) {
-      made = std::make_unique<Capture>();
-    } else {
-      made = stage.make(Context(host));
-    }
-    runners_.push_back(std::make_unique<StageRunner>(stage.id, std::move(made), std::move(host), i));
-    runners_.back()->observe([this, id = stage.id](const Batch& batch) { observer_(id, batch, clock_.now()); });
+std::unique_ptr<StageRunner> VirtualRun::make_stage(std::size_t index) {
+  const graph::Stage& stage = pipeline_->stages[index];
+  auto host =
+      std::make_shared<StageHost>(name_, stage.id, notified_by(*pipeline_, index), services_, std::make_shared<StageFigures>());
+  AnyStage made;
+  if (stage.plugin->role == Role::source) {
+    auto feed = std::make_unique<Feed>(host->waker());
+    feeds_[stage.id] = feed.get();
+    made = std::move(feed);
+  } else if (stage.plugin->role == Role::sink) {
+    made = std::make_unique<Capture>(*this, stage.id, stage.make(Context(host)));
+  } else {
+    made = stage.make(Context(host));
   }
+  auto runner = std::make_unique<StageRunner>(stage.id, std::move(made), std::move(host), index);
+  runner->observe([this, id = stage.id](const Batch& batch) { observer_(Seen::emitted, id, batch, clock_.now()); });
+  return runner;
+}
+
+void VirtualRun::make(Runners kept, const Runners& former) {
+  first_source_.clear();
+  runners_.clear();
+  for (std::size_t i = 0; i < pipeline_->stages.size(); ++i) {
+    const graph::Stage& stage = pipeline_->stages[i];
+    if (stage.plugin->role == Role::source && first_source_.empty()) first_source_ = stage.id;
+    auto found = kept.find(stage.id);
+    runners_.push_back(found != kept.end() ? std::move(found->second) : make_stage(i));
+    if (auto old = former.find(stage.id); old != former.end()) runners_.back()->succeed(*old->second);
+  }
+  Links links;
   std::vector<std::vector<link::Link*>> inputs(runners_.size());
   std::vector<std::vector<StageRunner::Output>> outputs(runners_.size());
-  for (std::size_t i = 0; i < pipeline_.stages.size(); ++i) {
-    const graph::Stage& stage = pipeline_.stages[i];
+  for (std::size_t i = 0; i < pipeline_->stages.size(); ++i) {
+    const graph::Stage& stage = pipeline_->stages[i];
     for (std::size_t from : stage.from) {
       // What a queue would drop under load says nothing about a rule: here nothing is ever full.
-      links_.push_back(std::make_unique<link::Link>(link::Link::Ends::one_thread, link::Limits{}, Overflow::block));
-      inputs[i].push_back(links_.back().get());
-      outputs[from].push_back({links_.back().get(), stage.id, stage.plugin->tells_people});
+      auto& made = links[{pipeline_->stages[from].id, stage.id}];
+      auto before = links_.find({pipeline_->stages[from].id, stage.id});
+      if (before != links_.end()) made = std::move(before->second);
+      if (!made) made = std::make_unique<link::Link>(link::Link::Ends::one_thread, link::Limits{}, Overflow::block);
+      inputs[i].push_back(made.get());
+      outputs[from].push_back({made.get(), stage.id, stage.plugin->tells_people});
     }
   }
   for (std::size_t i = 0; i < runners_.size(); ++i) runners_[i]->wire(std::move(inputs[i]), std::move(outputs[i]));
+  links_ = std::move(links);
 }
 
 void VirtualRun::settle() {
@@ -187,9 +241,8 @@ Result<void> VirtualRun::restart(Time down, Time up, Windows windows) {
   for (auto& runner : runners_) {
     runner->end_here(End::shutdown);
     runner->step(clock_.now());
+    count(*runner);
   }
-  emitted_before_ = emitted();
-  rejected_before_ = rejected();
   links_.clear();
   runners_.clear();
   feeds_.clear();
@@ -202,6 +255,46 @@ Result<void> VirtualRun::restart(Time down, Time up, Windows windows) {
         if (auto* rehearsal = as<Rehearsal>(stage)) rehearsal->lose_windows();
       });
   }
+  return refused();
+}
+
+void VirtualRun::count(StageRunner& ended) {
+  emitted_before_[ended.id()] += ended.host().figures().records_out.value();
+  rejected_before_[ended.id()] += ended.host().figures().rejected.value();
+}
+
+Result<void> VirtualRun::outage(const std::string& sink, Time until) {
+  for (const graph::Stage& stage : pipeline_->stages) {
+    if (stage.id != sink || stage.plugin->role != Role::sink) continue;
+    outages_[sink] = until;
+    return {};
+  }
+  return invalid(fmt::format("there is no sink '{}'", sink));
+}
+
+Result<void> VirtualRun::reload(std::shared_ptr<const graph::Pipeline> next) {
+  settle();
+  std::map<std::string, std::string> identities;
+  for (std::size_t i = 0; i < next->stages.size(); ++i) identities[next->stages[i].id] = identity_of(*next, i);
+  Runners kept, former;
+  for (std::size_t i = 0; i < runners_.size(); ++i) {
+    const std::string& id = pipeline_->stages[i].id;
+    auto found = identities.find(id);
+    if (found != identities.end() && found->second == identity_of(*pipeline_, i)) {
+      kept[id] = std::move(runners_[i]);
+      continue;
+    }
+    auto& ended = *(former[id] = std::move(runners_[i]));
+    ended.end_here(End::shutdown);
+    while (ended.step(clock_.now())) {
+    }
+    count(ended);
+    feeds_.erase(id);
+  }
+  reloaded_ = std::move(next);
+  pipeline_ = reloaded_.get();
+  make(std::move(kept), former);
+  settle();
   return refused();
 }
 

@@ -17,11 +17,19 @@
 namespace millrace::supervise {
 
 /// Runs a pipeline in virtual time, on the caller's thread alone: its transforms are the real ones, its sources are fed by the
-/// caller, its sinks take everything and do nothing, its history is in memory. For `millrace test` and `millrace replay`.
+/// caller, its sinks take everything and do nothing, unless an outage is told, its history is in memory. For `millrace test`
+/// and `millrace replay`.
 class VirtualRun {
  public:
-  /// Sees every batch that a stage emits, and the virtual time.
-  using Observer = std::function<void(const std::string& stage, const Batch&, Time now)>;
+  /// What is seen of a stage.
+  enum class Seen {
+    emitted,  ///< records that a source or a transform hands on
+    taken,    ///< records that a sink has taken
+    sent,     ///< messages that a sink would have sent to its clients: Broadcasts::messages()
+  };
+
+  /// Sees every batch that comes out of a stage, and the virtual time.
+  using Observer = std::function<void(Seen seen, const std::string& stage, const Batch&, Time now)>;
 
   /// How time passes from one input to the next.
   enum class Passing {
@@ -32,7 +40,7 @@ class VirtualRun {
   /// What becomes of the contents of windows at a restart.
   enum class Windows { kept, lost };
 
-  /// `trace`, if not null, sees what happens inside the stages.
+  /// `trace`, if not null, sees what happens inside the stages. `pipeline` outlives the run.
   VirtualRun(const graph::Pipeline& pipeline, Time start, Observer observer,
              std::function<void(LogLevel, std::string_view)> log, Trace* trace = nullptr, Passing passing = Passing::deadlines);
   ~VirtualRun();
@@ -63,6 +71,12 @@ class VirtualRun {
   /// clock stands at `up` then; the stages run when the next input comes or time passes.
   Result<void> restart(Time down, Time up, Windows windows);
 
+  /// The sink's outside is away until then: it takes nothing, and the runner tries again as it does live.
+  Result<void> outage(const std::string& sink, Time until);
+
+  /// The file is saved as `next` says: stages that differ are replaced on the same history, the others keep their state.
+  Result<void> reload(std::shared_ptr<const graph::Pipeline> next);
+
   /// The end of input: open windows fire.
   void finish();
 
@@ -72,24 +86,32 @@ class VirtualRun {
 
  private:
   class Feed;
+  class Capture;
+  using Runners = std::map<std::string, std::unique_ptr<StageRunner>>;
+  using Links = std::map<std::pair<std::string, std::string>, std::unique_ptr<link::Link>>;  ///< by sender and reader
 
-  void make();
+  void make(Runners kept = {}, const Runners& former = {});
+  std::unique_ptr<StageRunner> make_stage(std::size_t index);
+  void count(StageRunner& ended);
   void settle();
   Result<void> refused() const;
   template <class Desk, class F>
   Result<void> at_desks(F&& f);
 
-  const graph::Pipeline& pipeline_;
+  std::string name_;  ///< of the pipeline, as a reload leaves it
+  const graph::Pipeline* pipeline_;
+  std::shared_ptr<const graph::Pipeline> reloaded_;  ///< what pipeline_ points to after a reload
   VirtualClock clock_;
   Passing passing_;
   Observer observer_;
   std::shared_ptr<Services> services_;
   std::unique_ptr<store::Store> store_;
-  std::vector<std::unique_ptr<link::Link>> links_;
+  Links links_;
+  std::map<std::string, Time> outages_;                ///< by sink: when its outside is back
   std::vector<std::unique_ptr<StageRunner>> runners_;  ///< in the order of the pipeline's stages
   std::map<std::string, Feed*> feeds_;
   std::string first_source_;
-  std::map<std::string, std::uint64_t> emitted_before_, rejected_before_;  ///< by the stages of earlier starts
+  std::map<std::string, std::uint64_t> emitted_before_, rejected_before_;  ///< by stages that have ended
 };
 
 }  // namespace millrace::supervise

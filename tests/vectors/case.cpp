@@ -68,17 +68,21 @@ void write(const std::filesystem::path& path, const std::string& text) {
   if (!(out << text)) throw std::runtime_error(path.string() + " cannot be written");
 }
 
+const graph::Loader& loader() {
+  static const graph::Loader made({alert_plugin(), emulator_plugin(), null_sink_plugin()}, config::process_environment());
+  return made;
+}
+
 graph::Pipeline load(const std::filesystem::path& path) {
-  static const graph::Loader loader({alert_plugin(), emulator_plugin(), null_sink_plugin()}, config::process_environment());
   config::Problems problems(path);
-  if (auto pipeline = loader.load(problems)) return std::move(*pipeline);
+  if (auto pipeline = loader().load(problems)) return std::move(*pipeline);
   std::string all;
   for (const config::Problem& problem : problems.list()) all += (all.empty() ? "" : "; ") + problem.text();
   throw std::runtime_error(all);
 }
 
-template <class T>
-T expect(Result<T> result) {
+template <class T, class E>
+T expect(boost::system::result<T, E> result) {
   if (!result) throw std::runtime_error(result.error().what);
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
@@ -108,12 +112,13 @@ Rows run_case(const Json& config, const Json& inputs, const std::filesystem::pat
   Recorder recorder;
   std::unique_ptr<supervise::VirtualRun> run;
   std::istringstream lines(script);
+  auto reader = cli::ScriptReader::of_file(loader(), folder);
   for (std::string line; std::getline(lines, line);) {
-    cli::ScriptItem item = expect(cli::script_item(line));
+    cli::ScriptItem item = expect(reader.line(line));
     if (!run) {
       run = std::make_unique<supervise::VirtualRun>(
-          pipeline, item.at, [](const std::string&, const Batch&, Time) {}, [](LogLevel, std::string_view) {}, &recorder,
-          supervise::VirtualRun::Passing::inputs);
+          pipeline, item.at.value_or(Time{}), [](supervise::VirtualRun::Seen, const std::string&, const Batch&, Time) {},
+          [](LogLevel, std::string_view) {}, &recorder, supervise::VirtualRun::Passing::inputs);
       expect(run->start());
     }
     expect(cli::apply(std::move(item), *run));

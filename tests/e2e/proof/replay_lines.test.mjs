@@ -1,0 +1,41 @@
+// Lines of a recording that are wrong: `replay` names the line and the member, and takes nothing for empty.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { millrace } from '../support/millrace.mjs';
+import { temporaryFolder } from '../support/process.mjs';
+
+const PIPELINE = `name: proof
+stages:
+  - {id: in, plugin: emulator}
+  - {id: climate, plugin: alert, rules: {hot: {watch: {value: t}, above: 30}}}
+  - {plugin: null_sink}
+`;
+
+const BAD = [
+  ['{"ack": 7, "at": 2000, "by": "ann"}', /'ack': expected a text, got 7/],
+  ['{"ack": {"kee": "a"}, "at": 2000}', /'kee': unknown here; did you mean 'key'/],
+  ['{"ack": "a", "by": "ann"}', /'at': missing/],
+  ['{"ack": "a", "at": 2000, "rule": ["hot"]}', /'rule': expected a text/],
+  ['{"device": 7, "time": 2000, "fields": {"t": 1}}', /'device': expected a text, got 7/],
+  ['{"device": "a", "time": "two", "fields": {"t": 1}}', /'time': expected milliseconds/],
+  ['{"silence": {"form": 2000, "to": 3000}}', /'form': unknown here; did you mean 'from'/],
+  ['{"restart": {"down": 2000}}', /'up': missing/],
+  ['{"device": "a"}', /'at': missing/],
+  ['[]', /expected one object/],
+  ['{"device": ', /./],
+];
+
+test('a wrong line ends the replay with its place', async (t) => {
+  const folder = temporaryFolder(t);
+  const pipeline = join(folder, 'proof.yaml'), input = join(folder, 'input.jsonl');
+  writeFileSync(pipeline, PIPELINE);
+  for (const [line, words] of BAD) {
+    writeFileSync(input, `{"device": "a", "time": 1000, "fields": {"t": 31}}\n\n${line}\n`);
+    const { code, stderr, stdout } = await millrace(t, ['replay', pipeline, '--input', input]);
+    assert.equal(code, 1, line);
+    assert.match(stderr, new RegExp(`input\\.jsonl:3: .*${words.source}`));
+    assert.match(stdout, /"kind":"alert"/);
+  }
+});
