@@ -196,19 +196,30 @@ void check_watch(const WatchOptions& w, config::CheckReport<WatchOptions>& repor
   check_fence(w, report);
 }
 
-void check_rule(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
-  check_condition(rule, report);
-  check_levels(rule, report);
-  check_telling(rule, report);
-  auto aggregates = aggregates_of(rule.watch);
-  if (!aggregates) return;
-  if (auto message = message_of(rule.message, *aggregates); !message) report.wrong("message", message.error().what);
+void add_checks(config::Fields<RuleOptions>& f) {
+  f.check({"watch", "above", "at_least", "below", "at_most", "outside", "inside", "equals", "differs", "changed", "clear",
+           "levels"},
+          check_condition);
+  f.check({"levels"}, check_levels);
+  f.check({"levels", "severity", "repeat", "group", "flap"}, check_telling);
+  f.check({"watch", "message"}, [](const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
+    auto aggregates = aggregates_of(rule.watch);
+    if (!aggregates) return;
+    if (auto message = message_of(rule.message, *aggregates); !message) report.wrong("message", message.error().what);
+  });
 }
 
-void check_no_data(const NoDataOptions& no_data, config::CheckReport<NoDataOptions>& report) {
-  if (auto message = message_of(no_data.message, {}); !message) report.wrong("message", message.error().what);
-  if (no_data.repeat > Duration::zero() && no_data.severity.empty()) report.wrong("repeat", "repeat needs a severity");
-  if (no_data.group && no_data.flap) report.wrong("flap", "a group has no flapping");
+void add_checks(config::Fields<NoDataOptions>& f) {
+  using Report = config::CheckReport<NoDataOptions>;
+  f.check({"message"}, [](const NoDataOptions& no_data, Report& report) {
+    if (auto message = message_of(no_data.message, {}); !message) report.wrong("message", message.error().what);
+  });
+  f.check({"repeat", "severity"}, [](const NoDataOptions& no_data, Report& report) {
+    if (no_data.repeat > Duration::zero() && no_data.severity.empty()) report.wrong("repeat", "repeat needs a severity");
+  });
+  f.check({"group", "flap"}, [](const NoDataOptions& no_data, Report& report) {
+    if (no_data.group && no_data.flap) report.wrong("flap", "a group has no flapping");
+  });
 }
 
 namespace {
@@ -232,23 +243,31 @@ void check_inhibition(const Options& options, config::CheckReport<Options>& repo
   for (const auto& [name, rule] : options.rules) {
     for (const std::string& by : rule.inhibited_by)
       if (std::find(raising.begin(), raising.end(), by) == raising.end())
-        report.wrong("rules", fmt::format("rule '{}': inhibited_by names '{}', and no such rule raises alerts{}", name, by,
-                                          config::did_you_mean(by, raising)));
+        report.wrong_at({"rules", name, "inhibited_by"},
+                        fmt::format("rule '{}': inhibited_by names '{}', and no such rule raises alerts{}", name, by,
+                                    config::did_you_mean(by, raising)));
     std::set<std::string> seen;
     if (inhibited(options, name, name, seen))
-      report.wrong("rules", fmt::format("rule '{}' is inhibited by itself, and nobody would ever be told", name));
+      report.wrong_at({"rules", name, "inhibited_by"},
+                      fmt::format("rule '{}' is inhibited by itself, and nobody would ever be told", name));
   }
 }
 
 }  // namespace
 
-void check_stage(const Options& options, config::CheckReport<Options>& report) {
-  check_inhibition(options, report);
-  if (options.rules.empty() && !options.no_data) report.wrong("", "no rules: add `rules`, or `no_data`");
-  for (const auto& [name, rule] : options.rules)
-    if (name == "no_data" && options.no_data) report.wrong("rules", "no_data is the name of the rule that watches for silence");
-  if (options.time.by_arrival && !options.time.field.empty())
-    report.wrong("time", "mode: arrival does not look at a time field");
+void add_checks(config::Fields<Options>& f) {
+  using Report = config::CheckReport<Options>;
+  f.check({"rules", "no_data"}, check_inhibition);
+  f.check({"rules", "no_data"}, [](const Options& options, Report& report) {
+    if (options.rules.empty() && !options.no_data) report.wrong("", "no rules: add `rules`, or `no_data`");
+    for (const auto& [name, rule] : options.rules)
+      if (name == "no_data" && options.no_data)
+        report.wrong_at({"rules", name}, "no_data is the name of the rule that watches for silence");
+  });
+  f.check({"time"}, [](const Options& options, Report& report) {
+    if (options.time.by_arrival && !options.time.field.empty())
+      report.wrong("time", "mode: arrival does not look at a time field");
+  });
 }
 
 }  // namespace millrace::alert

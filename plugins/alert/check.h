@@ -8,9 +8,9 @@ namespace millrace::alert {
 
 void check_level(const LevelOptions& level, config::CheckReport<LevelOptions>& report);
 void check_watch(const WatchOptions& watch, config::CheckReport<WatchOptions>& report);
-void check_rule(const RuleOptions& rule, config::CheckReport<RuleOptions>& report);
-void check_no_data(const NoDataOptions& no_data, config::CheckReport<NoDataOptions>& report);
-void check_stage(const Options& options, config::CheckReport<Options>& report);
+void add_checks(config::Fields<RuleOptions>& f);
+void add_checks(config::Fields<NoDataOptions>& f);
+void add_checks(config::Fields<Options>& f);
 
 /// A value at which both hold, if there is one.
 std::optional<double> overlap(const Test& a, const Test& b);

@@ -211,7 +211,7 @@ void RuleOptions::describe(config::Fields<RuleOptions>& f) {
           "in.")
       .reloadable();
   f.field("labels", &RuleOptions::labels).doc("Texts that every alert of the rule carries.").reloadable();
-  f.check(check_rule);
+  add_checks(f);
 }
 
 void NoDataOptions::describe(config::Fields<NoDataOptions>& f) {
@@ -234,7 +234,7 @@ void NoDataOptions::describe(config::Fields<NoDataOptions>& f) {
   f.field("message", &NoDataOptions::message).doc("Text for people.").reloadable();
   f.field("labels", &NoDataOptions::labels).doc("Texts that every such alert carries.").reloadable();
   f.shorthand("after");
-  f.check(check_no_data);
+  add_checks(f);
 }
 
 void TimeOptions::describe(config::Fields<TimeOptions>& f) {
@@ -272,7 +272,7 @@ void Options::describe(config::Fields<Options>& f) {
       .doc("Samples kept for each key and window; beyond it figures are estimates.")
       .min(2U)
       .max(1'000'000U);
-  f.check(check_stage);
+  add_checks(f);
 }
 
 }  // namespace millrace::alert

@@ -112,7 +112,7 @@ void Emulator::Config::describe(config::Fields<Config>& f) {
           "accelerometer (mg), gyroscope (mdps) and magnetometer (mgauss).");
   f.field("anomaly", &Config::anomaly).doc("A humidity jump every so often, as if somebody breathed on a device.");
   f.field("count", &Config::count).doc("Messages of each device after which the source ends; 0: it never ends.");
-  f.check([](const Config& c, config::CheckReport<Config>& report) {
+  f.check({"anomaly"}, [](const Config& c, config::CheckReport<Config>& report) {
     if (c.anomaly.every > Duration::zero() && c.anomaly.length > c.anomaly.every)
       report.wrong("anomaly", "anomaly: length " + config::show_duration(c.anomaly.length) + " is longer than every " +
                                   config::show_duration(c.anomaly.every));

@@ -110,7 +110,7 @@ void Lua::Config::describe(config::Fields<Config>& f) {
       .doc("How often tick(now) is called, if the script has one; 1s if not given.")
       .min(1ms)
       .max(std::chrono::hours(24));
-  f.check([](const Config& c, config::CheckReport<Config>& report) {
+  f.check({"script", "code"}, [](const Config& c, config::CheckReport<Config>& report) {
     const bool inline_code = report.given("code");
     if (c.script.has_value() == inline_code) {
       report.wrong(inline_code ? "code" : "",
@@ -119,9 +119,8 @@ void Lua::Config::describe(config::Fields<Config>& f) {
     }
     // A script's first run defines its functions and touches nothing outside.
     auto compiled = c.compile({[] { return Time{}; }, [](LogLevel, std::string_view) {}});
-    const char* option = inline_code ? "code" : "script";
     if (!compiled) {
-      report.wrong(option, compiled.error().what);
+      report.wrong(inline_code ? "code" : "script", compiled.error().what);
     } else if (c.tick && !compiled->has_tick()) {
       report.wrong("tick", "the script defines no function tick(now)");
     }

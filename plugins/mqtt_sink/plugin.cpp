@@ -145,7 +145,7 @@ void MqttSink::Config::describe(config::Fields<Config>& f) {
       .doc("How many messages may be under way at once, kept in memory until they are delivered; with `qos: 2` at most 20.")
       .min(std::size_t{1})
       .max(std::size_t{60000});
-  f.check([](const Config& c, config::CheckReport<Config>& report) {
+  f.check({"topic"}, [](const Config& c, config::CheckReport<Config>& report) {
     if (auto parsed = TopicPattern::parse(c.topic); !parsed) report.wrong("topic", parsed.error().what);
   });
 }

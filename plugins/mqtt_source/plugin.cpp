@@ -38,9 +38,11 @@ struct DeviceOptions {
     f.field("field", &DeviceOptions::field)
         .doc("The field that names the device, in place of the topic; anybody who may publish can write anything there.");
     f.shorthand("topic");
-    f.check([](const DeviceOptions& o, config::CheckReport<DeviceOptions>& report) {
+    f.check({"topic", "field"}, [](const DeviceOptions&, config::CheckReport<DeviceOptions>& report) {
       if (report.given("topic") && report.given("field"))
         report.wrong("field", "the device comes from the topic or from a field, not both");
+    });
+    f.check({"topic"}, [](const DeviceOptions& o, config::CheckReport<DeviceOptions>& report) {
       auto parsed = TopicTemplate::parse(o.topic);
       if (!parsed) report.wrong("topic", parsed.error().what);
     });
@@ -257,10 +259,11 @@ void MqttSource::Config::describe(config::Fields<Config>& f) {
       .doc(
           "For how long after a connect messages may have waited at the broker: their arrival is then taken from their event "
           "time.");
-  f.check([](const Config& c, config::CheckReport<Config>& report) {
+  f.check({"topics"}, [](const Config& c, config::CheckReport<Config>& report) {
     if (c.topics.empty()) report.wrong("topics", "topics is empty: name at least one, such as devices/+/messages/events/#");
-    for (const std::string& topic : c.topics)
-      if (std::string problem = mqtt_source::problem_of_filter(topic); !problem.empty()) report.wrong("topics", problem);
+    for (std::size_t i = 0; i < c.topics.size(); ++i)
+      if (std::string problem = mqtt_source::problem_of_filter(c.topics[i]); !problem.empty())
+        report.wrong_at({"topics", std::to_string(i)}, problem);
   });
 }
 

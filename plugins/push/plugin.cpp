@@ -12,7 +12,7 @@ void push::RetryPlan::describe(config::Fields<RetryPlan>& f) {
   f.field("ttl", &RetryPlan::ttl)
       .doc("A message that could not be delivered for so long is given up, into the dead letters.")
       .min(1s);
-  f.check([](const RetryPlan& retry, config::CheckReport<RetryPlan>& report) {
+  f.check({"first", "max"}, [](const RetryPlan& retry, config::CheckReport<RetryPlan>& report) {
     if (retry.first > retry.max) report.wrong("first", "'first' is longer than 'max'");
   });
 }
@@ -29,11 +29,15 @@ void push::Push::Config::describe(config::Fields<Config>& f) {
   f.field("timeout", &Config::timeout).doc("How long one attempt may take.").min(100ms).max(5min);
   f.field("secret", &Config::secret)
       .doc("Signs webhooks: the header `X-Millrace-Signature: t=SECONDS,v1=HEX` has the HMAC-SHA-256 of `SECONDS.BODY`.");
-  f.check([](const Config& config, config::CheckReport<Config>& report) {
+  f.check({"to"}, [](const Config& config, config::CheckReport<Config>& report) {
     if (config.to.empty()) report.wrong("to", "'to' names nobody");
-    for (const std::string& text : config.to)
-      if (auto target = Target::parse(text); !target) report.wrong("to", target.error().what);
+    for (std::size_t i = 0; i < config.to.size(); ++i)
+      if (auto target = Target::parse(config.to[i]); !target) report.wrong_at({"to", std::to_string(i)}, target.error().what);
+  });
+  f.check({"title"}, [](const Config& config, config::CheckReport<Config>& report) {
     if (auto title = Template::parse(config.title); !title) report.wrong("title", "'title': " + title.error().what);
+  });
+  f.check({"body"}, [](const Config& config, config::CheckReport<Config>& report) {
     if (auto body = Template::parse(config.body); !body) report.wrong("body", "'body': " + body.error().what);
   });
 }

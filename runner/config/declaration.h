@@ -3,7 +3,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "runner/config/node.h"
 
 namespace millrace::config {
 
@@ -41,6 +44,28 @@ class Declaration {
   std::vector<std::string> undocumented() const;
 
  protected:
+  /// Which options of one object in a file read well.
+  class Reading {
+   public:
+    explicit Reading(std::size_t options) : spoilt_(options) {}
+    void spoil(std::size_t option) { spoilt_[option] = any_ = true; }
+    void spoil() { any_ = true; }
+
+    /// Whether these options are all well; an empty list means all there are.
+    bool well(const std::vector<std::size_t>& options) const;
+
+   private:
+    std::vector<bool> spoilt_;
+    bool any_ = false;
+  };
+
+  std::optional<std::size_t> index_of(std::string_view name) const;
+  std::vector<std::size_t> indices_of(const std::vector<std::string>& names) const;
+
+  /// A key that is close to an option's name spoils that option: it was meant, and what it says is not known.
+  void unknown_key(const Entry& entry, const std::vector<std::string>& also_known, Reading& reading, Problems& problems) const;
+  void missing_keys(const Node& node, std::string_view name, Reading& reading, Problems& problems) const;
+
   std::vector<FieldInfo> fields_;
   std::optional<std::string> shorthand_;
 };

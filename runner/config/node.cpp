@@ -1,6 +1,7 @@
 #include "runner/config/node.h"
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <sstream>
 
@@ -10,6 +11,19 @@ const Node* Node::find(std::string_view key) const {
   for (const Entry& entry : entries)
     if (entry.key == key) return &entry.value;
   return nullptr;
+}
+
+const Node& Node::along(std::initializer_list<std::string_view> path) const {
+  const Node* at = this;
+  for (std::string_view step : path) {
+    const Node* next = at->find(step);
+    std::size_t item = 0;
+    auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), item);
+    if (!next && error == std::errc{} && item < at->items.size()) next = &at->items[item];
+    if (!next) break;
+    at = next;
+  }
+  return *at;
 }
 
 std::string Node::shown() const {
@@ -72,19 +86,24 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string did_you_mean(std::string_view written, const std::vector<std::string>& known) {
+const std::string* closest(std::string_view written, const std::vector<std::string>& known) {
   constexpr std::size_t longest = 40;
-  if (written.size() > longest) return {};
+  if (written.size() > longest) return nullptr;
   std::size_t best = std::max<std::size_t>(1, written.size() / 3) + 1;
-  const std::string* closest = nullptr;
+  const std::string* found = nullptr;
   for (const std::string& name : known) {
     if (name.size() > longest) continue;
     std::size_t edits = distance(written, name);
     if (edits >= best) continue;
     best = edits;
-    closest = &name;
+    found = &name;
   }
-  return closest ? "; did you mean '" + *closest + "'?" : std::string{};
+  return found;
+}
+
+std::string did_you_mean(std::string_view written, const std::vector<std::string>& known) {
+  const std::string* name = closest(written, known);
+  return name ? "; did you mean '" + *name + "'?" : std::string{};
 }
 
 }  // namespace millrace::config

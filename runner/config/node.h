@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,9 @@ class Node {
 
   /// The value of a map's key, or null.
   const Node* find(std::string_view key) const;
+
+  /// The node at the end of a way of keys and numbers of list items; the last one that there is on the way.
+  const Node& along(std::initializer_list<std::string_view> path) const;
 
   /// What the node is, for messages: "a list", "'abc'", "nothing"; never a confidential text.
   std::string shown() const;
@@ -81,6 +85,9 @@ class Problems {
   std::vector<Problem> problems_;
   std::vector<std::filesystem::path> inputs_;
 };
+
+/// The name that is closest to what was written, or null if none is close. Points into `known`.
+const std::string* closest(std::string_view written, const std::vector<std::string>& known);
 
 /// What a name stands for that is close to what was written, as "; did you mean 'x'?", or nothing.
 std::string did_you_mean(std::string_view written, const std::vector<std::string>& known);

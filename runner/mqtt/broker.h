@@ -60,12 +60,12 @@ void describe_broker(config::Fields<C>& f) {
       .doc("How long the broker may take to answer when connecting or subscribing.")
       .min(std::chrono::seconds(1))
       .max(std::chrono::minutes(5));
-  f.check([](const C& c, config::CheckReport<C>& report) {
-    auto address = paho_address(c.broker);
-    if (!address)
-      report.wrong("broker", address.error().what);
-    else if (std::string problem = problem_of(c); !problem.empty())
-      report.wrong("tls", problem);
+  f.check({"broker"}, [](const C& c, config::CheckReport<C>& report) {
+    if (auto address = paho_address(c.broker); !address) report.wrong("broker", address.error().what);
+  });
+  f.check({"broker", "tls"}, [](const C& c, config::CheckReport<C>& report) {
+    if (!paho_address(c.broker)) return;
+    if (std::string problem = problem_of(c); !problem.empty()) report.wrong("tls", problem);
   });
 }
 

@@ -42,7 +42,7 @@ struct Sample {
     f.field("at", &Sample::at).doc("Where.");
     f.field("places", &Sample::places).doc("Named places.");
     f.field("password", &Sample::password).doc("A secret.");
-    f.check([](const Sample& s, CheckReport<Sample>& report) {
+    f.check({"qos", "topics"}, [](const Sample& s, CheckReport<Sample>& report) {
       if (s.qos == 2 && s.topics.empty()) report.wrong("qos", "qos 2 needs topics");
     });
   }
@@ -110,6 +110,65 @@ TEST_CASE("a secret is never shown") {
 
 TEST_CASE("a check between options stands at the option it names") {
   CHECK(read("name: a\nqos: 2\n").problems == std::vector<std::string>{"p.yaml:2:6: qos 2 needs topics"});
+}
+
+TEST_CASE("a check between options is made whenever its own options are well, whatever is wrong elsewhere") {
+  CHECK(read("name: a\nqos: 2\nevery: 10\n").problems ==
+        std::vector<std::string>{
+            "p.yaml:3:8: 'every': expected a duration with its unit, such as 250ms, 30s, 5m or 1h30m, got '10'",
+            "p.yaml:2:6: qos 2 needs topics",
+        });
+  CHECK(read("qos: 2\nnonsense: 1\n").problems == std::vector<std::string>{
+                                                      "p.yaml:2:1: unknown key 'nonsense'",
+                                                      "p.yaml:1:1: missing key 'name'",
+                                                      "p.yaml:1:6: qos 2 needs topics",
+                                                  });
+}
+
+TEST_CASE("a check is not made of an option that could not be read, or was misspelt") {
+  CHECK(read("name: a\nqos: 2\ntopics: {a: b}\n").problems ==
+        std::vector<std::string>{"p.yaml:3:9: 'topics': expected a text, got a map"});
+  CHECK(read("name: a\nqos: 2\ntopisc: [a]\n").problems ==
+        std::vector<std::string>{"p.yaml:3:1: unknown key 'topisc'; did you mean 'topics'?"});
+}
+
+TEST_CASE("a list's other elements are held to the limits when one cannot be read") {
+  struct Levels {
+    std::vector<int> levels;
+    static void describe(Fields<Levels>& f) { f.field("levels", &Levels::levels).doc("Levels.").max(9); }
+  };
+  Problems problems("p.yaml");
+  auto node = parse_yaml("levels: [10, x, 3]\n", problems);
+  Levels options;
+  CHECK_FALSE(declaration_of<Levels>()->read(*node, options, "", problems));
+  REQUIRE(problems.size() == 2);
+  CHECK(problems.list()[0].text() == "p.yaml:1:14: 'levels': expected an integer, got 'x'");
+  CHECK(problems.list()[1].text() == "p.yaml:1:10: 'levels': expected at most 9, got '10'");
+}
+
+TEST_CASE("a check can point into an option") {
+  struct Nested {
+    std::vector<std::string> to;
+    Map<Point> places;
+    static void describe(Fields<Nested>& f) {
+      f.field("to", &Nested::to).doc("Whom.");
+      f.field("places", &Nested::places).doc("Where.");
+      f.check([](const Nested&, CheckReport<Nested>& report) {
+        report.wrong_at({"to", "1"}, "second");
+        report.wrong_at({"places", "home", "y"}, "north");
+        report.wrong_at({"places", "away", "y"}, "nowhere");
+        report.wrong_at({"to", "7"}, "too far");
+      });
+    }
+  };
+  Problems problems("p.yaml");
+  auto node = parse_yaml("to: [a, b]\nplaces:\n  home: {x: 1, y: 2}\n", problems);
+  Nested options;
+  CHECK_FALSE(declaration_of<Nested>()->read(*node, options, "", problems));
+  std::vector<std::string> texts;
+  for (const Problem& p : problems.list()) texts.push_back(p.text());
+  CHECK(texts ==
+        std::vector<std::string>{"p.yaml:1:9: second", "p.yaml:3:19: north", "p.yaml:3:3: nowhere", "p.yaml:1:5: too far"});
 }
 
 TEST_CASE("the declaration describes itself") {

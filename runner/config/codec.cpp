@@ -1,10 +1,8 @@
-#include "runner/config/fields.h"
+#include "runner/config/codec.h"
 
 #include <fmt/format.h>
 
 #include <charconv>
-
-#include "runner/config/plugin.h"
 
 namespace millrace::config {
 namespace detail {
@@ -53,6 +51,12 @@ std::string name_list(const std::vector<std::string>& names) {
   return text;
 }
 
+void each_element(const Node& node, const std::function<void(const Node&)>& f) {
+  if (!node.is_list() && !node.is_map()) return f(node);
+  for (const Node& item : node.items) f(item);
+  for (const Entry& entry : node.entries) f(entry.value);
+}
+
 }  // namespace detail
 
 bool Codec<Duration>::read(const Node& node, Duration& to, const FieldReader& field) {
@@ -82,10 +86,4 @@ bool Codec<InputFile>::read(const Node& node, InputFile& to, const FieldReader& 
   to.path = field.problems.resolve(node.text);
   return field.problems.read(node.text, node.position, to.text);
 }
-
-const std::vector<std::string>& stage_keys() {
-  static const std::vector<std::string> keys{"id", "plugin", "from", "on_full", "queue", "publish", "thread"};
-  return keys;
-}
-
 }  // namespace millrace::config

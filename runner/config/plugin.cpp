@@ -1,0 +1,10 @@
+#include "runner/config/plugin.h"
+
+namespace millrace::config {
+
+const std::vector<std::string>& stage_keys() {
+  static const std::vector<std::string> keys{"id", "plugin", "from", "on_full", "queue", "publish", "thread"};
+  return keys;
+}
+
+}  // namespace millrace::config
