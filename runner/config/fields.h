@@ -102,12 +102,12 @@ class FieldBuilder {
   FieldBuilder& refuse(std::function<bool(const Plain&)> breaks, std::string expected) {
     auto limit = [declaration = &declaration_, index = index_, breaks = std::move(breaks), expected = std::move(expected)](
                      const Node& node, Problems& problems) {
-      const FieldInfo& info = declaration->fields_[index];
+      const FieldInfo& field = declaration->fields_[index];
       detail::each_element(node, [&](const Node& item) {
         Plain value{};
         Problems ignored{problems.file()};
-        if (Codec<Plain>::read(item, value, {info.name, info, ignored}) && breaks(value))
-          detail::complain(item, info.name, expected, info.secret, problems);
+        if (Codec<Plain>::read(item, value, {field.name, field, ignored}) && breaks(value))
+          detail::complain(item, field.name, expected, field.secret, problems);
       });
     };
     declaration_.bindings_[index_].limits.push_back(std::move(limit));
@@ -132,8 +132,8 @@ class Fields {
     Codec<T>::describe(info);
     C defaults{};
     info.default_text = Codec<T>::show(defaults.*member);
-    return bind<T>(std::move(info), member, [member](const Node& node, C& to, const FieldInfo& info, Problems& problems) {
-      return Codec<T>::read(node, to.*member, {info.name, info, problems});
+    return bind<T>(std::move(info), member, [member](const Node& node, C& to, const FieldInfo& field, Problems& problems) {
+      return Codec<T>::read(node, to.*member, {field.name, field, problems});
     });
   }
 
@@ -151,12 +151,12 @@ class Fields {
     }
     return bind<std::string>(
         std::move(info), member,
-        [member, values = std::move(values)](const Node& node, C& to, const FieldInfo& info, Problems& problems) {
+        [member, values = std::move(values)](const Node& node, C& to, const FieldInfo& field, Problems& problems) {
           std::string text;
           bool is_text = detail::read_text(node, text);
           auto chosen = std::find_if(values.begin(), values.end(), [&](const auto& v) { return is_text && v.first == text; });
           if (chosen == values.end()) {
-            detail::complain(node, info.name, "one of " + detail::name_list(info.choices), info.secret, problems);
+            detail::complain(node, field.name, "one of " + detail::name_list(field.choices), field.secret, problems);
             return false;
           }
           to.*member = chosen->second;
