@@ -26,7 +26,7 @@ std::vector<Range> ranges_of(const std::vector<store::Inbox::Message>& messages)
 
 }  // namespace
 
-Intake::Intake(std::unique_ptr<store::Inbox> inbox, std::size_t queue_bytes, bool take_retained, const Context& context)
+Intake::Intake(std::optional<store::InboxLease> inbox, std::size_t queue_bytes, bool take_retained, const Context& context)
     : inbox_(std::move(inbox)),
       queue_(queue_bytes),
       take_retained_(take_retained),
@@ -34,7 +34,9 @@ Intake::Intake(std::unique_ptr<store::Inbox> inbox, std::size_t queue_bytes, boo
       waker_(context.waker()),
       queue_full_(context.dropped("queue_full")),
       retained_(context.dropped("retained")),
-      unprotected_(context.counter("unprotected")) {}
+      unprotected_(context.counter("unprotected")) {
+  if (inbox_) inbox_->inbox()->watch(waker_);
+}
 
 bool Intake::receive(const mqtt::Message& message) {
   if (message.retained && !take_retained_) {
@@ -53,7 +55,7 @@ bool Intake::receive(const mqtt::Message& message) {
 
 bool Intake::keep(const mqtt::Message& message, Time now) {
   std::uint16_t flags = backlog_.load(std::memory_order_relaxed) ? backlog_flag : 0;
-  auto kept = inbox_->append(message.topic, message.payload, now, flags);
+  auto kept = inbox_->inbox()->append(message.topic, message.payload, now, flags);
   if (!kept) {
     // It will be acknowledged all the same. In memory it has a chance: only a kill loses it.
     unprotected_.add();
@@ -62,7 +64,7 @@ bool Intake::keep(const mqtt::Message& message, Time now) {
       context_.log(LogLevel::error, fmt::format("the inbox takes no more, so we disconnect: {}", kept.error().what));
     return false;
   }
-  if (inbox_->fill() < high) return true;
+  if (inbox_->inbox()->fill() < high) return true;
   if (!held_.exchange(true))
     context_.log(LogLevel::warning, "the inbox is 90 % full: disconnected until half of it is settled");
   return false;
@@ -76,16 +78,14 @@ void Intake::queue(const mqtt::Message& message, Time now) {
   if (before <= quarter && queue_.used() > quarter) waker_.wake();
 }
 
-Ack Intake::ack(std::shared_ptr<Intake> intake, const std::vector<store::Inbox::Message>& messages) {
-  return Ack([intake = std::move(intake), ranges = ranges_of(messages)](Settlement how) {
+Ack Intake::ack(const std::vector<store::Inbox::Message>& messages) const {
+  return Ack([inbox = inbox_->inbox(), ranges = ranges_of(messages)](Settlement how) {
     for (const Range& range : ranges) {
       if (how == Settlement::settled)
-        intake->inbox_->settle(range.first, range.last);
+        inbox->settle(range.first, range.last);
       else
-        intake->inbox_->refuse(range.first, range.last);
+        inbox->refuse(range.first, range.last);
     }
-    bool room = intake->held() && intake->inbox_->fill() <= low;
-    if (room || how == Settlement::refused) intake->wake();
   });
 }
 

@@ -2,19 +2,19 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <vector>
 
 #include "plugins/mqtt_source/arrivals.h"
 #include "runner/mqtt/connection.h"
 #include "runner/stage/ack.h"
 #include "runner/stage/context.h"
-#include "runner/store/inbox.h"
+#include "runner/store/inbox_lease.h"
 
 namespace millrace::mqtt_source {
 
 /// What has been received and not yet polled: QoS 1 in the inbox, which a kill does not empty, QoS 0 in a bounded queue. Shared
-/// by the library's thread, the stage and the Acks that are still out.
+/// by the library's thread and the stage.
 class Intake {
  public:
   /// Of a message in the inbox: it came after a connect, so it may have waited at the broker, and its arrival says little.
@@ -24,8 +24,8 @@ class Intake {
   static constexpr double high = 0.9;
   static constexpr double low = 0.5;
 
-  /// `inbox` is null if nothing is subscribed with QoS 1.
-  Intake(std::unique_ptr<store::Inbox> inbox, std::size_t queue_bytes, bool take_retained, const Context& context);
+  /// `inbox` is none if nothing is subscribed with QoS 1.
+  Intake(std::optional<store::InboxLease> inbox, std::size_t queue_bytes, bool take_retained, const Context& context);
 
   /// Keeps a message. False: no more now, please. On the library's thread, never waits.
   bool receive(const mqtt::Message& message);
@@ -44,17 +44,20 @@ class Intake {
   /// Whether what comes now may have waited at the broker.
   void set_backlog(bool backlog) { backlog_.store(backlog, std::memory_order_relaxed); }
 
-  store::Inbox* inbox() { return inbox_.get(); }
+  store::Inbox* inbox() { return inbox_ ? inbox_->inbox().get() : nullptr; }
   Arrivals& queue() { return queue_; }
 
-  /// An Ack that settles these messages, which were read from the inbox, or lets them be read again.
-  static Ack ack(std::shared_ptr<Intake> intake, const std::vector<store::Inbox::Message>& messages);
+  /// Once nothing more is received.
+  void give_up_inbox() { inbox_.reset(); }
+
+  /// An Ack that settles these messages, which were read from the inbox, or lets them be read again. It may outlive the Intake.
+  Ack ack(const std::vector<store::Inbox::Message>& messages) const;
 
  private:
   bool keep(const mqtt::Message& message, Time now);
   void queue(const mqtt::Message& message, Time now);
 
-  const std::unique_ptr<store::Inbox> inbox_;
+  std::optional<store::InboxLease> inbox_;
   Arrivals queue_;
   const bool take_retained_;
   const Context context_;

@@ -8,6 +8,7 @@
 
 #include "runner/config/plugin.h"
 #include "runner/config/yaml.h"
+#include "runner/store/inbox_lease.h"
 #include "tests/support/mosquitto.h"
 #include "tests/support/test_host.h"
 
@@ -30,12 +31,15 @@ std::function<AnyStage(Context)> parse(const std::string& yaml, config::Problems
   return mqtt_source_plugin().parse(*node, problems);
 }
 
+store::Inboxes inboxes;
+
 /// A source as the runner drives it: polled when woken, connected again at once after `unavailable`, unless told otherwise.
 struct Stage {
   Stage(std::shared_ptr<TestHost> host_, const std::string& yaml) : host(std::move(host_)) {
     config::Problems problems{"test.yaml"};
     auto make = parse(yaml, problems);
     for (const auto& problem : problems.list()) FAIL(problem.text());
+    host->provide(inboxes);
     source = std::get<std::unique_ptr<Source>>(make(host->context()));
     REQUIRE(source->connect().has_value());
   }
@@ -141,6 +145,68 @@ TEST_CASE("what a stage has not settled is there again after it is gone, what it
   REQUIRE(again.receive(21));
   CHECK(again.numbers.size() == 21);
   CHECK(again.numbers.back() == 31);
+}
+
+TEST_CASE("a successor takes over the inbox while its predecessor's batches are still out") {
+  Mosquitto broker;
+  auto host = TestHost::make("porch");
+  std::optional<Stage> former(std::in_place, host, options(broker));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  publish_numbers(broker, 1, 5);
+  REQUIRE(former->receive(5));
+  publish_numbers(broker, 6, 10);
+  REQUIRE(former->receive(10));
+  std::vector<Batch> out = std::move(former->batches);
+  former->source->stop();
+  CHECK(former->source->remaining().value().empty());
+  former.reset();
+
+  Stage successor(host, options(broker, "catch_up: 0s\ninbox: {limit: 2MiB}"));
+  publish_numbers(broker, 11, 15);
+  REQUIRE(successor.receive(5));
+  CHECK(successor.numbers.front() == 11);
+  for (Batch& batch : out) {
+    bool first_half = batch.records[0].fields.find("n")->as_integer() <= 5;
+    first_half ? batch.ack.settle() : batch.ack.refuse();
+  }
+  REQUIRE(successor.receive(10));
+  CHECK(std::set(successor.numbers.begin() + 5, successor.numbers.end()) == std::set<std::int64_t>{6, 7, 8, 9, 10});
+  successor.settle();
+  successor.source.reset();
+
+  Stage last(host, options(broker));
+  publish_numbers(broker, 16, 16);
+  REQUIRE(last.receive(1));
+  CHECK(last.numbers.front() == 16);
+}
+
+TEST_CASE("two stages never share an inbox") {
+  Mosquitto broker;
+  auto host = TestHost::make("porch");
+  Stage stage(host, options(broker));
+  config::Problems problems{"test.yaml"};
+  auto other = std::get<std::unique_ptr<Source>>(parse(options(broker), problems)(host->context()));
+  auto refused = other->connect();
+  REQUIRE(refused.has_error());
+  CHECK(refused.error().kind == ErrorKind::unavailable);
+  CHECK_THAT(refused.error().what, Catch::Contains("in use by another source"));
+}
+
+TEST_CASE("what has come with QoS 0 before a stop is still given") {
+  Mosquitto broker("allow_anonymous true\nmax_queued_messages 0");
+  auto host = TestHost::make("porch");
+  Stage stage(host, options(broker, "qos: 0\nqueue: 16KiB"));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  constexpr std::int64_t room = (16 << 10) / 64;
+  publish_numbers(broker, 1001, 2000, 0);
+  // Messages are dropped once the queue is full.
+  auto deadline = std::chrono::steady_clock::now() + patience;
+  while (host->dropped("queue_full").value() == 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  stage.source->stop();
+  std::vector<std::int64_t> numbers;
+  for (Batch batch = stage.source->remaining().value(); !batch.empty(); batch = stage.source->remaining().value())
+    for (const Record& r : batch.records) numbers.push_back(r.fields.find("n")->as_integer() - 1000);
+  CHECK(numbers == upto(room));
 }
 
 TEST_CASE("a refused batch is offered again by the running source") {

@@ -14,7 +14,7 @@
 #include "plugins/mqtt_source/topic.h"
 #include "runner/mqtt/broker.h"
 #include "runner/mqtt/subscriber.h"
-#include "runner/store/inbox.h"
+#include "runner/store/inbox_lease.h"
 
 namespace millrace {
 namespace {
@@ -101,7 +101,20 @@ class MqttSource final : public Source {
 
   bool ready() const override { return subscriber_ && subscriber_->connected(); }
 
-  void stop() override { subscriber_.reset(); }
+  /// A successor may have the inbox from here on; Acks that are out keep it open.
+  void stop() override {
+    subscriber_.reset();
+    if (intake_) intake_->give_up_inbox();
+  }
+
+  Result<Batch> remaining() override {
+    Batch batch;
+    if (!intake_) return batch;
+    decoder_.begin_batch();
+    while (batch.empty() && take_queued(batch) > 0) {
+    }
+    return batch;
+  }
 
  private:
   static constexpr std::size_t largest_batch = 1024;
@@ -112,13 +125,13 @@ class MqttSource final : public Source {
   Result<void> open_intake();
   void subscribe();
   std::size_t take_queued(Batch& batch);
-  Result<std::size_t> take_kept(Batch& batch);
+  std::size_t take_kept(Batch& batch);
   void connect_when_there_is_room();
 
   Config config_;
   Context context_;
   MessageDecoder decoder_;
-  std::shared_ptr<Intake> intake_;
+  std::unique_ptr<Intake> intake_;
   std::unique_ptr<mqtt::Subscriber> subscriber_;  // after what its callbacks use
   std::vector<store::Inbox::Message> kept_;
   std::optional<Time> held_since_;
@@ -143,18 +156,20 @@ MessageDecoder::Rules MqttSource::rules(const Config& config, const Context& con
 }
 
 Result<void> MqttSource::open_intake() {
-  std::unique_ptr<store::Inbox> inbox;
+  std::optional<store::InboxLease> inbox;
   if (config_.qos > 0) {
+    auto* inboxes = context_.service<store::Inboxes>();
+    if (!inboxes) return invalid("QoS 1 needs an inbox, and there is none here");
     store::Inbox::Options options;
     options.limit = config_.inbox.limit.count;
     options.sync = config_.inbox.sync;
     options.log = [context = context_](LogLevel level, std::string_view text) { context.log(level, text); };
     auto folder = context_.data_folder() / "inbox" / fmt::format("{}.{}", context_.pipeline(), context_.stage());
-    auto opened = store::Inbox::open(folder, std::move(options));
-    if (!opened) return opened.error();
-    inbox = std::move(*opened);
+    auto lease = inboxes->lease(folder, std::move(options));
+    if (!lease) return lease.error();
+    inbox = std::move(*lease);
   }
-  intake_ = std::make_shared<Intake>(std::move(inbox), config_.queue.count, config_.retained, context_);
+  intake_ = std::make_unique<Intake>(std::move(inbox), config_.queue.count, config_.retained, context_);
   return {};
 }
 
@@ -180,12 +195,15 @@ Result<Batch> MqttSource::poll() {
   connect_when_there_is_room();
   Batch batch;
   decoder_.begin_batch();
-  std::size_t taken = take_queued(batch);
+  std::size_t taken = 0;
+  // First what may fail, so that nothing taken from the queue is lost with it; but the queue's records stand first, as they may
+  // be of messages that the inbox did not take.
   if (intake_->inbox()) {
-    auto kept = take_kept(batch);
-    if (!kept) return kept.error();
-    taken += *kept;
+    auto read = intake_->inbox()->read(kept_, largest_batch, largest_bytes);
+    if (!read) return read.error();
   }
+  taken += take_queued(batch);
+  taken += take_kept(batch);
   if (decoder_.caught_up()) intake_->set_backlog(false);
   bool calm = pace_.polled(context_.now(), taken);
   // What came between taking and becoming wakeable must not wait for the next message. Nor must what is left when all that was
@@ -202,13 +220,11 @@ std::size_t MqttSource::take_queued(Batch& batch) {
   });
 }
 
-Result<std::size_t> MqttSource::take_kept(Batch& batch) {
-  auto read = intake_->inbox()->read(kept_, largest_batch, largest_bytes);
-  if (!read) return read.error();
-  if (kept_.empty()) return std::size_t{0};
+std::size_t MqttSource::take_kept(Batch& batch) {
+  if (kept_.empty()) return 0;
   for (const auto& m : kept_)
     decoder_.append(batch, {m.topic, m.payload, m.arrival, (m.flags & Intake::backlog_flag) != 0, m.sequence});
-  batch.ack = Intake::ack(intake_, kept_);
+  batch.ack = intake_->ack(kept_);
   return kept_.size();
 }
 

@@ -18,6 +18,7 @@ int run_command_line(int argc, char** argv, Program program) {
   add_alerts(app, program);
   add_emulate(app, program);
   add_token(app, program);
+  add_curve(app, program);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -36,6 +36,7 @@ void add_graph(CLI::App& app, Program& program);
 void add_alerts(CLI::App& app, Program& program);
 void add_emulate(CLI::App& app, Program& program);
 void add_token(CLI::App& app, Program& program);
+void add_curve(CLI::App& app, Program& program);
 
 /// Parses the command line and runs the command; returns the exit status.
 int run_command_line(int argc, char** argv, Program program);

@@ -52,7 +52,7 @@ Result<void> mute(supervise::Supervisor& supervisor, const Json& request, bool b
   const std::string pipeline = text(request, "pipeline"), stage = text(request, "stage");
   const Silence silence = silence_of(request);
   using Answer = std::optional<Result<void>>;
-  std::vector<std::pair<std::string, std::future<Answer>>> answers;
+  std::vector<std::pair<std::shared_ptr<std::promise<Answer>>, std::future<Answer>>> answers;
   SystemClock clock;
   for (const supervise::StageView& view : supervisor.views()) {
     if ((!pipeline.empty() && view.pipeline != pipeline) || (!stage.empty() && view.stage != stage)) continue;
@@ -63,13 +63,13 @@ Result<void> mute(supervise::Supervisor& supervisor, const Json& request, bool b
       auto* desk = transform ? dynamic_cast<SilenceDesk*>(transform->get()) : nullptr;
       answered->set_value(!desk ? Answer{} : begins ? desk->silence(silence, now) : desk->unsilence(silence, now));
     };
-    if (supervisor.post(view.pipeline, view.stage, std::move(task))) answers.emplace_back(view.stage, std::move(answer));
+    if (supervisor.post(view.pipeline, view.stage, std::move(task))) answers.emplace_back(answered, std::move(answer));
   }
   Result<void> result = invalid("no stage that keeps alerts runs here, or none of that name");
   bool accepted = false;
   const auto deadline = std::chrono::steady_clock::now() + patience;
-  for (auto& [name, answer] : answers) {
-    if (answer.wait_until(deadline) != std::future_status::ready) continue;  // it keeps no alerts, or it has ended
+  for (auto& [promise, answer] : answers) {
+    if (answer.wait_until(deadline) != std::future_status::ready) continue;  // it is not connected, or has ended meanwhile
     if (Answer said = answer.get(); said && !accepted) {
       result = *said;
       accepted = said->has_value();

@@ -10,6 +10,7 @@
 
 #include "runner/cli/control.h"
 #include "runner/cli/control_requests.h"
+#include "runner/config/values.h"
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
 #include "runner/store/data_folder.h"
@@ -23,10 +24,16 @@ struct RunOptions {
   std::vector<std::string> paths;
   std::string data = "millrace-data";
   std::string listen;
+  std::string drain = "8s";
 };
 
 int run(const RunOptions& given, const Program& program) {
   Log log = terminal_log();
+  Result<Duration> drain = config::parse_duration(given.drain);
+  if (!drain) {
+    log(LogLevel::error, fmt::format("--drain: {}", drain.error().what));
+    return wrong_use;
+  }
   Result<store::DataFolder> folder = store::DataFolder::lock(given.data);
   if (!folder) {
     log(LogLevel::error, folder.error().what);
@@ -44,6 +51,7 @@ int run(const RunOptions& given, const Program& program) {
   for (const std::string& path : given.paths) options.paths.emplace_back(path);
   options.data_folder = folder->path();
   if (!given.listen.empty()) options.listen = given.listen;
+  options.drain = *drain;
   options.page = program.page;
   options.log = log;
   options.on_page = [](std::string_view address) { fmt::print(stderr, "millrace: page {}\n", address); };
@@ -89,6 +97,10 @@ void add_run(CLI::App& app, Program& program) {
   command->add_option("PATH", given->paths, "Pipeline files, or folders of them")->required();
   command->add_option("--data", given->data, "Folder for the history and the inboxes")->capture_default_str();
   command->add_option("--listen", given->listen, "Address of the page, hub and metrics, in place of the pipelines' own");
+  command
+      ->add_option("--drain", given->drain,
+                   "How long a stop waits for what is on its way. Whatever it is, a reload waits 3s for the stages it replaces")
+      ->capture_default_str();
   command->callback([given, &program] {
     prepare_signals();
     program.status = run(*given, program);

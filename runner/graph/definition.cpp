@@ -28,6 +28,12 @@ void Queue::describe(config::Fields<Queue>& f) {
   f.field("bytes", &Queue::bytes).doc("Bytes that the input link holds before it is full.").min(config::Bytes{1024});
 }
 
+void CurveKeys::describe(config::Fields<CurveKeys>& f) {
+  f.field("secret", &CurveKeys::secret).doc("This stage's own secret key, of a pair that `millrace curve` makes.").required();
+  f.field("reader", &CurveKeys::reader).doc("The public key of the stage that may read what `publish` offers.");
+  f.field("publisher", &CurveKeys::publisher).doc("The public key of the stage that offers what `from: ADDR` reads.");
+}
+
 void StageKeys::describe(config::Fields<StageKeys>& f) {
   f.field("id", &StageKeys::id).doc("What the stage is called; the plugin's name if it is the only one of its kind.");
   f.field("plugin", &StageKeys::plugin).doc("What the stage is.").required();
@@ -42,6 +48,8 @@ void StageKeys::describe(config::Fields<StageKeys>& f) {
       .doc("What the input link does when it is full; block, unless the plugin says otherwise.");
   f.field("queue", &StageKeys::queue).doc("How much the input link holds.");
   f.field("publish", &StageKeys::publish).doc("Offers the stage's output to other processes at this address (ipc://, tcp://).");
+  f.field("curve", &StageKeys::curve)
+      .doc("ZeroMQ's CURVE keys for `publish` and `from: ADDR`: needed beyond loopback, where nobody else may read or write.");
   f.choice("thread", &StageKeys::thread, {{"own", Threading::own}, {"shared", Threading::shared}})
       .doc("`own` gives a stage that computes much a thread of its own.");
 }

@@ -30,6 +30,13 @@ struct Queue {
   static void describe(config::Fields<Queue>& f);
 };
 
+/// The keys of a stage's links to other processes: `curve` of a stage.
+struct CurveKeys {
+  config::Secret secret;
+  std::string reader, publisher;
+  static void describe(config::Fields<CurveKeys>& f);
+};
+
 /// The keys that every stage has.
 struct StageKeys {
   std::string id;
@@ -38,6 +45,7 @@ struct StageKeys {
   std::optional<Overflow> on_full;
   Queue queue;
   std::string publish;
+  std::optional<CurveKeys> curve;
   std::optional<Threading> thread;
   static void describe(config::Fields<StageKeys>& f);
 };

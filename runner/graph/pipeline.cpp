@@ -200,10 +200,21 @@ class Checker {
     node.kind = config::Node::Kind::map;
     node.position = at;
     node.entries.push_back({"address", at, text_node(address, at)});
+    add_keys(beside, plugin == graph::publisher_plugin ? "reader" : "publisher", node);
     draft.stage.make = draft.stage.plugin->parse(node, problems_);
     draft.stage.threading = draft.stage.plugin->threading;
     draft.stage.fingerprint = fingerprint(node, {});
     return draft;
+  }
+
+  /// The keys stand beside the address, as written, so that a secret stays one.
+  static void add_keys(const Draft& beside, std::string_view peer, config::Node& node) {
+    const config::Node* curve = beside.keys.curve ? beside.node->find("curve") : nullptr;
+    if (!curve) return;
+    for (const config::Entry& entry : curve->entries) {
+      if (entry.key == "secret") node.entries.push_back(entry);
+      if (entry.key == peer) node.entries.push_back({"peer", entry.position, entry.value});
+    }
   }
 
   static bool is(const Draft& draft, Role role) { return draft.stage.plugin && draft.stage.plugin->role == role; }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "runner/config/plugin.h"
+#include "runner/link/keys.h"
 #include "runner/link/remote.h"
 #include "runner/link/socket.h"
 #include "runner/link/wire.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr std::uint64_t window = 64;
 /// After so long without a word the publisher may be another one.
 constexpr std::chrono::seconds silence{2};
+/// How often a reader with nothing to say says that it is there.
+constexpr std::chrono::seconds presence{2};
 
 /// What the stage's thread and the socket's thread share. Acks hold it, as they may settle after the stage has gone.
 class Inbound {
@@ -89,10 +92,15 @@ class Subscriber final : public Source {
  public:
   struct Config {
     std::string address;
+    config::Secret secret;
+    std::string peer;
     static void describe(config::Fields<Config>& f) {
       f.field("address", &Config::address).doc("Where another process publishes: ipc://PATH or tcp://HOST:PORT.").required();
+      f.field("secret", &Config::secret).doc("The secret CURVE key of this end.");
+      f.field("peer", &Config::peer).doc("The public CURVE key of the other end.");
       f.check([](const Config& c, config::CheckReport<Config>& report) {
-        if (auto problem = address_problem(c.address)) report.wrong("address", *problem);
+        if (auto problem = address_problem(c.address, !c.secret.empty())) report.wrong("address", *problem);
+        check_keys(c, report);
       });
     }
   };
@@ -106,10 +114,14 @@ class Subscriber final : public Source {
 
   ~Subscriber() override { inbound_->attach(nullptr); }
 
+  /// What settles from here on is still said to the publisher, up to the end of the stage.
+  void stop() override { stopped_.store(true); }
+
   Result<void> connect() override {
     if (socket_) return {};
-    auto opened = Socket::open(Socket::End::dealer, config_.address, name_,
-                               {[this](std::string_view, std::string_view frame) { receive(frame); }, [this] { turn(); }});
+    auto opened = Socket::open(Socket::End::dealer, config_.address, name_, {config_.secret.text, config_.peer},
+                               {[this](std::string_view, std::string_view frame) { receive(frame); }, [this] { turn(); },
+                                [this](std::string_view why) { inbound_->fail(std::string(why)); }});
     if (!opened) return opened.error();
     inbound_->attach(opened->get());
     socket_ = std::move(*opened);
@@ -135,6 +147,7 @@ class Subscriber final : public Source {
   void receive(std::string_view frame) {
     Result<wire::Message> message = wire::decode(frame);
     if (!message) return context_.counter("link_malformed").add();
+    if (stopped_.load()) return;  // whoever reads next gets it
     heard_ = Socket::Clock::now();
     if (auto* welcome = std::get_if<wire::Welcome>(&*message)) begin(*welcome);
     if (auto* refusal = std::get_if<wire::Refusal>(&*message)) inbound_->fail(refusal->why);
@@ -189,6 +202,10 @@ class Subscriber final : public Source {
       else
         refused_.insert(ended.number);
     }
+    if (stopped_.load()) {
+      if (!settled_.empty() && send(wire::Settled{epoch_, settled_})) settled_.clear();
+      return;
+    }
     if (!refused_.empty()) ask_again(*refused_.begin());
     auto now = Socket::Clock::now();
     if (epoch_ == 0 || now - heard_ > silence) {
@@ -197,8 +214,12 @@ class Subscriber final : public Source {
     }
     if (!settled_.empty() && send(wire::Settled{epoch_, settled_})) settled_.clear();
     std::uint64_t room = expected_ - 1 + window - std::min<std::uint64_t>(window, inbound_->waiting());
-    if (room > granted_ && (room - granted_ >= window / 4 || granted_ == 0) && send(wire::Credit{epoch_, room}))
-      granted_ = room;
+    bool more = room > granted_ && (room - granted_ >= window / 4 || granted_ == 0);
+    if (!more && now - credited_ < presence) return;
+    room = std::max(room, granted_);
+    if (!send(wire::Credit{epoch_, room})) return;
+    granted_ = room;
+    credited_ = now;
   }
 
   void hello() {
@@ -225,11 +246,12 @@ class Subscriber final : public Source {
   std::uint64_t session_;
   std::shared_ptr<Inbound> inbound_;
   std::atomic<Socket*> ready_{nullptr};  ///< the socket, once its own thread may use it
+  std::atomic<bool> stopped_{false};
 
   std::uint64_t epoch_ = 0, expected_ = 1, granted_ = 0, asked_ = 0;
   std::set<std::uint64_t> in_hand_, refused_;
   std::vector<std::uint64_t> settled_;
-  Socket::Clock::time_point heard_{}, greeted_{}, asked_at_{};
+  Socket::Clock::time_point heard_{}, greeted_{}, asked_at_{}, credited_{};
   std::unique_ptr<Socket> socket_;  ///< last, so that its thread ends first
 };
 

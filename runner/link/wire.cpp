@@ -8,7 +8,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t deepest = 64;
+constexpr std::size_t deepest = 64;  // of a value
+constexpr std::size_t wrapping = 3;  // the list of records, the record, its fields
 
 Json to_json(const Value& value);
 
@@ -101,8 +102,8 @@ class DepthCheck final : public nlohmann::json_sax<Json> {
   bool string(string_t&) override { return true; }
   bool binary(binary_t&) override { return true; }
   bool key(string_t&) override { return true; }
-  bool start_object(std::size_t) override { return ++depth_ <= deepest; }
-  bool start_array(std::size_t) override { return ++depth_ <= deepest; }
+  bool start_object(std::size_t) override { return ++depth_ <= deepest + wrapping; }
+  bool start_array(std::size_t) override { return ++depth_ <= deepest + wrapping; }
   bool end_object() override { return --depth_, true; }
   bool end_array() override { return --depth_, true; }
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }

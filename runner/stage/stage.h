@@ -41,6 +41,10 @@ class Source {
   /// No more poll() will come; Acks may still be settled. Stop receiving. What is not settled is offered again at the next
   /// start.
   virtual void stop() {}
+
+  /// After stop(): what was received, not polled yet, and would not be offered again. Called until it gives nothing; never
+  /// waits.
+  virtual Result<Batch> remaining() { return Batch{}; }
 };
 
 class Transform {
@@ -76,6 +80,10 @@ class Sink {
   /// Handles the whole batch: when it returns well the batch is settled, unless the stage took the Ack. After unavailable or
   /// overloaded the same batch comes again, so a sink must bear repetition.
   virtual Result<void> write(const Batch& batch) = 0;
+
+  /// False while the stage has no room: write() is not called then, and input waits in the links. Wake the stage when there is
+  /// room.
+  virtual bool wants_input() const { return true; }
 
   virtual std::optional<Time> next_tick() const { return std::nullopt; }
   virtual Result<void> tick(Time) { return {}; }

@@ -13,19 +13,26 @@ Time SystemClock::now() const {
   return read(std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()), steady);
 }
 
+Duration SystemClock::behind() const {
+  return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()) - now();
+}
+
 Time SystemClock::read(Time wall, Duration steady) const {
   std::lock_guard lock(mutex_);
   Duration target = wall.time_since_epoch() - steady;
   if (!started_) {
     started_ = true;
     ahead_ = target;
-    last_ = steady;
+    adjusted_ = begun_ = steady;
+  }
+  if (steady - begun_ < setting && target > ahead_) ahead_ = target;
+  // Not at every reading: of less than a second a thousandth is lost in rounding.
+  if (Duration passed = steady - adjusted_; passed >= 1s) {
+    ahead_ += std::clamp(target - ahead_, -passed / slew, passed / slew);
+    adjusted_ = steady;
   }
   // Another thread may have read the steady clock later and come first.
-  steady = std::max(steady, last_);
-  ahead_ = std::max(target, ahead_ - (steady - last_) / 20);
-  last_ = steady;
-  return Time(steady + ahead_);
+  return last_ = std::max(last_, Time(steady + ahead_));
 }
 
 }  // namespace millrace

@@ -30,20 +30,30 @@ class Clock {
   virtual Time now() const = 0;
 };
 
-/// The wall clock, made fit for deadlines: it never goes back. Forward steps are followed at once; after a step back it runs a
-/// twentieth slower until the wall clock has caught up, so that whoever waits for a moment does not wait through it twice. Any
-/// thread.
+/// The wall clock, made fit for deadlines and for judging what is late: it never goes back and does not jump. It runs with the
+/// machine's steady clock from where the wall clock stood at the first reading, and is drawn towards the wall clock by at most
+/// a thousandth: enough for all that NTP corrects by slewing, and too little for a step, which may be a mistake and soon
+/// undone, to make a device look silent or its records late. Steps forward within the first ten minutes are followed at once: a
+/// machine without a clock of its own is set after it has booted. Any thread.
 class SystemClock final : public Clock {
  public:
   Time now() const override;
 
+  /// How far the wall clock is ahead, negative if it is behind: what a step has left.
+  Duration behind() const;
+
   /// What now() returns for given readings of the wall clock and of a clock that never steps; for tests.
   Time read(Time wall, Duration steady) const;
 
+  static constexpr Duration setting = std::chrono::minutes(10);
+  static constexpr int slew = 1000;
+
  private:
   mutable std::mutex mutex_;
-  mutable Duration ahead_{};  ///< the clock, less the steady one
-  mutable Duration last_{};   ///< the steady one at the last reading
+  mutable Duration ahead_{};     ///< the clock, less the steady one
+  mutable Duration adjusted_{};  ///< the steady one when it was drawn last
+  mutable Duration begun_{};     ///< the steady one at the first reading
+  mutable Time last_{};
   mutable bool started_ = false;
 };
 

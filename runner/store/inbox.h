@@ -59,6 +59,12 @@ class Inbox {
   static Result<std::unique_ptr<Inbox>> open(const std::filesystem::path& folder, Options options);
   static Result<std::unique_ptr<Inbox>> open(const std::filesystem::path& folder);
 
+  /// Goes on by other options, but `first_sequence`, and wakes nobody until watch() says whom. While nobody appends or reads.
+  void adopt(Options options);
+
+  /// Whom to wake when messages are to be read again, or room has been made. Any thread.
+  void watch(Waker reader);
+
   ~Inbox();
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;

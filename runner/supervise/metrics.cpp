@@ -20,8 +20,11 @@ class Page {
     metric.counter.value = static_cast<double>(value);
   }
   void gauge(const std::string& name, const std::string& help, Labels labels, std::uint64_t value) {
+    gauge(name, help, std::move(labels), static_cast<double>(value));
+  }
+  void gauge(const std::string& name, const std::string& help, Labels labels, double value) {
     prometheus::ClientMetric& metric = add(name, help, prometheus::MetricType::Gauge, std::move(labels));
-    metric.gauge.value = static_cast<double>(value);
+    metric.gauge.value = value;
   }
   std::string text() const {
     std::vector<prometheus::MetricFamily> all;
@@ -105,29 +108,38 @@ std::string_view name_of(Condition condition) {
 }  // namespace
 
 std::string metrics_text(const std::vector<StageView>& stages, const store::Store::Figures* history,
-                         const std::vector<const http::Listener*>& listeners) {
+                         const std::vector<const http::Listener*>& listeners, Duration clock_behind) {
   Page page;
+  page.gauge("millrace_clock_behind_seconds", "How far the system's clock is ahead of the one that stages go by.", {},
+             std::chrono::duration<double>(clock_behind).count());
   for (const StageView& view : stages) add_stage(page, view);
   if (history) add_history(page, *history);
   for (const http::Listener* listener : listeners) add_listener(page, *listener);
   return page.text();
 }
 
-http::Readiness readiness_of(const std::vector<StageView>& stages) {
+http::Readiness readiness_of(const std::vector<StageView>& stages, const std::vector<BrokenFile>& broken) {
   http::Readiness readiness{true, "{\"stages\":["};
+  std::string& json = readiness.json;
   for (const StageView& view : stages) {
     bool begun = view.condition == Condition::running && view.figures->connected.value() == 0;
     if (begun || view.condition == Condition::connecting || view.condition == Condition::failed) readiness.ready = false;
-    if (readiness.json.back() == '}') readiness.json += ",";
-    readiness.json += "{\"pipeline\":";
-    append_json_string(readiness.json, view.pipeline);
-    readiness.json += ",\"stage\":";
-    append_json_string(readiness.json, view.stage);
-    readiness.json += ",\"condition\":";
-    append_json_string(readiness.json, name_of(begun ? Condition::connecting : view.condition));
-    readiness.json += "}";
+    json += json.back() == '}' ? ",{\"pipeline\":" : "{\"pipeline\":";
+    append_json_string(json, view.pipeline);
+    json += ",\"stage\":";
+    append_json_string(json, view.stage);
+    json += ",\"condition\":";
+    append_json_string(json, name_of(begun ? Condition::connecting : view.condition));
+    json += "}";
   }
-  readiness.json += readiness.ready ? "],\"ready\":true}" : "],\"ready\":false}";
+  json += "],\"broken\":[";
+  for (const BrokenFile& file : broken) {
+    readiness.ready = readiness.ready && file.running;
+    json += json.back() == '}' ? ",{\"file\":" : "{\"file\":";
+    append_json_string(json, file.file);
+    json += file.running ? ",\"running\":true}" : ",\"running\":false}";
+  }
+  json += readiness.ready ? "],\"ready\":true}" : "],\"ready\":false}";
   return readiness;
 }
 

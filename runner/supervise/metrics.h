@@ -9,11 +9,18 @@
 
 namespace millrace::supervise {
 
-/// Everything that the process counts, in Prometheus's text format.
+/// Everything that the process counts, in Prometheus's text format. `clock_behind` is SystemClock::behind().
 std::string metrics_text(const std::vector<StageView>& stages, const store::Store::Figures* history,
-                         const std::vector<const http::Listener*>& listeners);
+                         const std::vector<const http::Listener*>& listeners, Duration clock_behind);
 
-/// Whether all stages are connected, with a JSON list of how each stands.
-http::Readiness readiness_of(const std::vector<StageView>& stages);
+/// A pipeline file that cannot be used as it is.
+struct BrokenFile {
+  std::string file;
+  bool running = false;  ///< an earlier version of it goes on
+};
+
+/// Ready: every pipeline that was named runs, and all its stages are connected. A broken file whose earlier version goes on is
+/// listed, and does not count: what was served still is. With a JSON object of how everything stands.
+http::Readiness readiness_of(const std::vector<StageView>& stages, const std::vector<BrokenFile>& broken);
 
 }  // namespace millrace::supervise

@@ -282,8 +282,7 @@ bool RunningPipeline::post(const std::string& stage, std::function<void(AnyStage
   std::lock_guard lock(mutex_);
   for (Slot& slot : slots_) {
     if (slot.definition.id != stage) continue;
-    slot.runner->post(std::move(task));
-    return true;
+    return slot.runner->post(std::move(task));
   }
   return false;
 }

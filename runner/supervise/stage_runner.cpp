@@ -70,13 +70,16 @@ std::string StageRunner::failure() const {
   return failure_;
 }
 
-void StageRunner::post(std::function<void(AnyStage&)> task) {
+bool StageRunner::post(std::function<void(AnyStage&)> task) {
   {
     std::lock_guard lock(mutex_);
+    Condition condition = condition_.load();
+    if (condition == Condition::done || condition == Condition::failed) return false;
     tasks_.push_back(std::move(task));
     has_tasks_.store(true);
   }
   host_->wakes()->wake();
+  return true;
 }
 
 bool StageRunner::run_tasks() {
@@ -117,7 +120,14 @@ bool StageRunner::step(Time now) {
 bool StageRunner::connect(Time now) {
   Result<void> connected = on(stage_, [](auto& s) { return s.connect(); });
   if (!connected) {
-    failed(connected.error(), now);
+    Error error = connected.error();
+    if (error.kind == ErrorKind::finished && is_source()) {
+      finish_unconnected();
+    } else {
+      // There is no record that could be rejected, and nothing here that could end: trying again would not help.
+      if (error.kind == ErrorKind::rejected || error.kind == ErrorKind::finished) error.kind = ErrorKind::invalid;
+      failed(error, now);
+    }
     tried_ = true;
     return true;
   }
@@ -154,7 +164,7 @@ bool StageRunner::step_source(Source& source, Time now) {
   if (!polled) {
     host_->write_dead_letters({});
     if (polled.error().kind == ErrorKind::finished) {
-      source.stop();
+      end_source(source);
       complete();
     } else {
       failed(polled.error(), now);
@@ -172,20 +182,25 @@ bool StageRunner::step_source(Source& source, Time now) {
   return true;
 }
 
+/// Has the next batch in hand, or takes the end of an input; true if either came.
+bool StageRunner::receive_next() {
+  std::optional<link::Envelope> envelope = wants_input() ? receive() : std::nullopt;
+  if (!envelope) return false;
+  if (!envelope->batch) return true;
+  host_->figures().batches_in.add();
+  host_->figures().records_in.add(envelope->batch->size());
+  held_ = std::move(envelope);
+  return true;
+}
+
 bool StageRunner::step_transform(Transform& transform, Time now) {
-  bool wanted = wants_input();
-  bool input = false;
-  if (held_ && !retry_at_ && takes_more()) {
-    process(transform, *std::exchange(held_, std::nullopt), now);
-    input = true;
-  } else if (auto envelope = wanted ? take_input() : std::nullopt) {
-    if (!envelope->batch) return true;
-    process(transform, std::move(*envelope), now);
-    input = true;
-  }
+  bool moved = receive_next();
+  if (moved && !held_) return true;
+  bool input = can_handle();
+  if (input) process(transform, *std::exchange(held_, std::nullopt), now);
   // Time goes on for a stage that must wait with its input, as long as what it says about it can be kept.
-  if (condition_ != Condition::running || outputs_clogged() || !tick_due(now, input)) return input;
-  return tick(transform, now) || input || (!wanted && wants_input());
+  if (condition_ == Condition::running && !outputs_clogged() && tick_due(now, input)) moved |= tick(transform, now);
+  return moved || input || can_handle();
 }
 
 void StageRunner::process(Transform& transform, link::Envelope envelope, Time now) {
@@ -217,18 +232,13 @@ bool StageRunner::tick(Transform& transform, Time now) {
 }
 
 bool StageRunner::step_sink(Sink& sink, Time now) {
-  bool moved = false;
-  if (held_ && !retry_at_) {
-    write(sink, *std::exchange(held_, std::nullopt), now);
-    moved = true;
-  }
-  std::optional<link::Envelope> envelope = wants_input() ? take_input() : std::nullopt;
-  if (envelope && !envelope->batch) return true;
-  bool input = envelope.has_value();
-  if (envelope) write(sink, std::move(*envelope), now);
+  bool moved = receive_next();
+  if (moved && !held_) return true;
+  bool input = can_handle();
+  if (input) write(sink, *std::exchange(held_, std::nullopt), now);
   // Also while a batch waits to be tried again: what makes room for it may be done in a tick.
   if (condition_ == Condition::running && tick_due(now, input)) tick(sink, now);
-  return input || moved;
+  return moved || input || can_handle();
 }
 
 void StageRunner::tick(Sink& sink, Time now) {
@@ -253,7 +263,7 @@ void StageRunner::write(Sink& sink, link::Envelope envelope, Time now) {
 }
 
 void StageRunner::not_handled(link::Envelope envelope, const Error& error, Time now) {
-  if (error.kind == ErrorKind::rejected) {
+  if (error.kind == ErrorKind::rejected || error.kind == ErrorKind::finished) {
     for (const Record& record : envelope.batch->records) host_->reject(record, error);
     host_->write_dead_letters(envelope.ack);
     envelope.ack.settle();
@@ -277,15 +287,6 @@ bool StageRunner::step_ending(Time now) {
   return true;
 }
 
-std::optional<link::Envelope> StageRunner::take_input() {
-  std::optional<link::Envelope> envelope = receive();
-  if (envelope && envelope->batch) {
-    host_->figures().batches_in.add();
-    host_->figures().records_in.add(envelope->batch->size());
-  }
-  return envelope;
-}
-
 std::optional<link::Envelope> StageRunner::receive() {
   for (std::size_t tried = 0; tried < inputs_.size(); ++tried) {
     std::size_t i = next_input_;
@@ -302,11 +303,12 @@ std::optional<link::Envelope> StageRunner::receive() {
   return std::nullopt;
 }
 
-bool StageRunner::wants_input() const { return condition_ == Condition::running && !held_ && !retry_at_ && takes_more(); }
+bool StageRunner::wants_input() const { return condition_ == Condition::running && !held_ && !retry_at_ && !outputs_full(); }
 
-bool StageRunner::takes_more() const {
-  auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_);
-  return !outputs_full() && (!transform || (*transform)->wants_input());
+bool StageRunner::can_handle() const {
+  if (condition_ != Condition::running || !held_ || retry_at_ || outputs_full()) return false;
+  if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) return (*transform)->wants_input();
+  return std::get<std::unique_ptr<Sink>>(stage_)->wants_input();
 }
 
 bool StageRunner::outputs_clogged() const {
@@ -372,8 +374,21 @@ void StageRunner::end_here(End end) {
 
 void StageRunner::finish_unconnected() {
   end_asked_ = false;
-  if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) (*source)->stop();
+  if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) end_source(**source);
   complete();
+}
+
+/// What the source has left goes into the links even if they are full: it takes no more room there than where it was.
+void StageRunner::end_source(Source& source) {
+  source.stop();
+  for (;;) {
+    Result<Batch> rest = source.remaining();
+    if (!rest) host_->log(LogLevel::error, fmt::format("did not end well: {}", rest.error().what));
+    Ack ack = rest ? std::move(rest->ack) : Ack{};
+    host_->write_dead_letters(ack);
+    if (!rest || (rest->empty() && ack.empty())) return;
+    emit(std::move(*rest), std::move(ack));
+  }
 }
 
 void StageRunner::finish(End end) {
@@ -382,7 +397,7 @@ void StageRunner::finish(End end) {
   retry_at_.reset();
   condition_ = Condition::ending;
   if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) {
-    (*source)->stop();
+    end_source(**source);
     complete();
   } else if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) {
     Result<Batch> out = (*transform)->finish(end);
@@ -407,7 +422,8 @@ void StageRunner::complete() {
       output.link->send(std::move(last));
     }
   }
-  condition_ = Condition::done;
+  bool connected = condition_.exchange(Condition::done) != Condition::connecting;
+  if (connected) run_tasks();  // what was asked before it was done
   host_->figures().connected.set(0);
 }
 

@@ -77,8 +77,8 @@ class StageRunner {
   std::string failure() const;
   bool tried() const { return tried_.load(); }  ///< has tried to connect
 
-  /// Runs `task` with the stage on its own thread, soon. Any thread.
-  void post(std::function<void(AnyStage&)> task);
+  /// Runs `task` with the stage on its own thread, once it is connected; false if the stage has ended or failed. Any thread.
+  bool post(std::function<void(AnyStage&)> task);
 
  private:
   bool connect(Time now);
@@ -92,17 +92,18 @@ class StageRunner {
   bool tick_due(Time now, bool input_waits);
   bool tick(Transform& transform, Time now);
   void tick(Sink& sink, Time now);
-  std::optional<link::Envelope> take_input();
+  bool receive_next();
   std::optional<link::Envelope> receive();
   void write(Sink& sink, link::Envelope envelope, Time now);
   void not_handled(link::Envelope envelope, const Error& error, Time now);
   void emit(Batch batch, Ack inherited);
   void distribute(Batch batch, Ack ack);
   void finish(End end);
+  void end_source(Source& source);
   void finish_unconnected();
   void complete();
   void failed(const Error& error, Time now);
-  bool takes_more() const;
+  bool can_handle() const;
   bool outputs_full() const;
   bool outputs_clogged() const;
   bool all_inputs_ended() const;
@@ -126,7 +127,7 @@ class StageRunner {
   std::optional<Time> retry_at_;  ///< in the future: connect, poll or take input not before
   bool tick_wanted_ = true;       ///< woken, or a source that may have more at once
   std::optional<Time> due_since_;
-  std::optional<link::Envelope> held_;  ///< a batch that must be tried again
+  std::optional<link::Envelope> held_;  ///< the batch in hand: it waits for the stage, or is to be tried again
   std::atomic<bool> end_asked_{false};
   std::atomic<End> end_{End::input_over};
   bool detached_ = false;  ///< ended for a successor, which goes on with the same links

@@ -4,9 +4,11 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <set>
 
@@ -14,7 +16,6 @@
 #include "runner/http/address.h"
 #include "runner/http/routes.h"
 #include "runner/http/token_keys.h"
-#include "runner/supervise/metrics.h"
 
 namespace millrace::supervise {
 namespace {
@@ -45,12 +46,15 @@ Supervisor::Supervisor(const graph::Loader& loader, store::Store& store, Options
   for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
   signals_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   wakes_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  steps_ = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+  watch_clock();
 }
 
 Supervisor::~Supervisor() {
   for (auto& [file, entry] : entries_) stop(entry, options_.drain);
   close(signals_);
   close(wakes_);
+  if (steps_ >= 0) close(steps_);
 }
 
 void Supervisor::log(LogLevel level, std::string_view text) const {
@@ -69,7 +73,7 @@ int Supervisor::run() {
     check_progress();
   }
   drain_all();
-  return failed_ ? 1 : 0;
+  return std::any_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.failed; }) ? 1 : 0;
 }
 
 bool Supervisor::all_ended() const {
@@ -112,13 +116,19 @@ void Supervisor::load(const std::filesystem::path& file) {
   if (!problems.empty()) {
     std::string text = text_of(problems);
     if (text == entry->broken) return;
-    entry->broken = text;
+    {
+      std::lock_guard lock(mutex_);
+      entry->broken = text;
+      entry->failed = !entry->running;
+    }
     for (const config::Problem& problem : problems.list()) log(LogLevel::error, problem.text());
     if (entry->running) log(LogLevel::error, fmt::format("{}: the running version goes on", file.string()));
-    if (!entry->running) failed_ = true;
     return;
   }
-  entry->broken.clear();
+  {
+    std::lock_guard lock(mutex_);
+    entry->broken.clear();
+  }
   adopt(*entry, std::move(*pipeline));
 }
 
@@ -135,7 +145,7 @@ std::optional<std::string> Supervisor::name_taken(const graph::Pipeline& pipelin
 void Supervisor::adopt(Entry& entry, graph::Pipeline pipeline) {
   if (entry.ended) return;  // its input is over; a changed file does not read it again
   if (!entry.running) {
-    if (!start(entry, std::move(pipeline))) failed_ = true;
+    start(entry, std::move(pipeline));
     return;
   }
   const graph::Pipeline& now = entry.running->definition();
@@ -167,10 +177,13 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
   services->store = &store_;
   services->log = options_.log;
   services->rooms[std::type_index(typeid(store::Store))] = &store_;
+  services->rooms[std::type_index(typeid(store::Inboxes))] = &inboxes_;
   if (serves(pipeline)) {
     Result<Listening*> listening = listening_for(pipeline);
     if (!listening) {
       log(LogLevel::error, fmt::format("{}: {}", pipeline.name, listening.error().what));
+      std::lock_guard lock(mutex_);
+      entry.failed = true;
       return false;
     }
     entry.listening = *listening;
@@ -180,7 +193,7 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
   running->start();
   std::lock_guard lock(mutex_);
   entry.running = std::move(running);
-  entry.ended = false;
+  entry.failed = entry.ended = false;
   return true;
 }
 
@@ -209,13 +222,30 @@ void Supervisor::drain_all() {
     return std::any_of(entries_.begin(), entries_.end(),
                        [](const auto& e) { return e.second.running && !e.second.running->done(); });
   };
-  while (draining() && clock_.now() < give_up) wait(give_up - clock_.now());
+  bool asked = std::exchange(stop_asked_, false);
+  if (asked && draining())
+    log(LogLevel::info, fmt::format("stopping; what is on its way has {:.1f} s, a second signal ends that at once",
+                                    std::chrono::duration<double>(options_.drain).count()));
+  while (draining() && clock_.now() < give_up && !stop_asked_) wait(give_up - clock_.now());
   if (draining())
-    log(LogLevel::warning, "not everything could be delivered in time; what is unsettled comes again at the next start");
+    log(LogLevel::warning,
+        fmt::format("not everything could be delivered in time: {}; what its source keeps comes again at the next start",
+                    undelivered()));
   for (auto& [file, entry] : entries_) {
     entry.ended = true;
     stop(entry, Duration(0));
   }
+}
+
+/// The stages that are not done, with what waits for them.
+std::string Supervisor::undelivered() const {
+  std::string text;
+  for (const StageView& view : views()) {
+    if (view.condition == Condition::done || view.condition == Condition::failed) continue;
+    text +=
+        fmt::format("{}{}/{} ({} records queued)", text.empty() ? "" : ", ", view.pipeline, view.stage, view.queued_records);
+  }
+  return text;
 }
 
 void Supervisor::check_progress() {
@@ -226,12 +256,15 @@ void Supervisor::check_progress() {
       log(LogLevel::error,
           fmt::format("{}: {}; going back to the version that ran", entry.running->definition().name, *failure));
       entry.running->reload(*std::exchange(entry.previous, std::nullopt));
+      std::lock_guard lock(mutex_);
+      entry.broken = *failure;
       continue;
     }
     if (failure) {
       log(LogLevel::error, fmt::format("{}: {}; the pipeline ends", entry.running->definition().name, *failure));
-      failed_ = true;
       stop(entry, Duration(0));
+      std::lock_guard lock(mutex_);
+      entry.failed = true;
       continue;
     }
     if (entry.previous && entry.running->settled()) entry.previous.reset();
@@ -295,14 +328,14 @@ Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& 
     if (route) made->routes.push_back(std::move(*route));
   };
   add(routes.add("/healthz", http::serve_health()));
-  add(routes.add("/readyz", http::serve_readiness([this] { return readiness_of(views()); })));
+  add(routes.add("/readyz", http::serve_readiness([this] { return readiness_of(views(), broken_files()); })));
   add(routes.add("/api/session", http::serve_session(routes.access())));
   auto metrics = http::serve_metrics([this] {
     std::vector<StageView> stages = views();
     std::lock_guard lock(mutex_);
     std::vector<const http::Listener*> listeners;
     for (const auto& [address, listening] : listeners_) listeners.push_back(listening->listener.get());
-    return metrics_text(stages, &store_.figures(), listeners);
+    return metrics_text(stages, &store_.figures(), listeners, clock_.behind());
   });
   add(routes.add("/metrics", http::demand(routes.access(), http::Right::read, std::move(metrics))));
   if (!options_.page.empty()) add(routes.add_prefix("/", http::serve_files(options_.page)));
@@ -342,13 +375,41 @@ std::vector<StageView> Supervisor::views() const {
   return all;
 }
 
+std::vector<BrokenFile> Supervisor::broken_files() const {
+  std::lock_guard lock(mutex_);
+  std::vector<BrokenFile> broken;
+  for (const auto& [file, entry] : entries_)
+    if (entry.failed || !entry.broken.empty()) broken.push_back({file.string(), entry.running != nullptr});
+  return broken;
+}
+
+/// Asks the kernel to say when the clock is set: a timer in the far future that this cancels (timerfd_create(2)).
+void Supervisor::watch_clock() {
+  if (steps_ < 0) return;
+  itimerspec far{};
+  far.it_value.tv_sec =
+      std::chrono::duration_cast<std::chrono::seconds>((clock_.now() + 24h * 3650).time_since_epoch()).count();
+  timerfd_settime(steps_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &far, nullptr);
+}
+
+void Supervisor::clock_was_set() {
+  watch_clock();
+  double behind = std::chrono::duration<double>(clock_.behind()).count();
+  if (std::abs(behind) < 1) return;
+  log(LogLevel::warning,
+      fmt::format(
+          "the system's clock was set; it is now {:+.1f} s from the one that stages go by, which is drawn towards it by "
+          "{:.1f} s an hour. Start Millrace again to follow at once",
+          behind, 3600.0 / SystemClock::slew));
+}
+
 void Supervisor::wake() noexcept {
   std::uint64_t one = 1;
   [[maybe_unused]] ssize_t written = ::write(wakes_, &one, sizeof one);
 }
 
 void Supervisor::wait(std::optional<Duration> longest) {
-  pollfd polled[] = {{signals_, POLLIN, 0}, {wakes_, POLLIN, 0}, {watch_.descriptor(), POLLIN, 0}};
+  pollfd polled[] = {{signals_, POLLIN, 0}, {wakes_, POLLIN, 0}, {watch_.descriptor(), POLLIN, 0}, {steps_, POLLIN, 0}};
   if (longest) longest = std::max(*longest, Duration(0));  // a negative wait would be one without end
   int timeout = longest ? static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*longest).count()) : -1;
   if (poll(polled, std::size(polled), timeout) <= 0) return;
@@ -363,6 +424,7 @@ void Supervisor::wait(std::optional<Duration> longest) {
     std::uint64_t count = 0;
     [[maybe_unused]] ssize_t taken = ::read(wakes_, &count, sizeof count);
   }
+  if (polled[3].revents != 0) clock_was_set();
   if (polled[2].revents != 0 && watch_.take()) {
     // As long as files go on changing, but not for ever, and never past a signal.
     pollfd more[] = {{watch_.descriptor(), POLLIN, 0}, {signals_, POLLIN, 0}};

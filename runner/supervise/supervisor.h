@@ -13,7 +13,9 @@
 #include "runner/graph/pipeline.h"
 #include "runner/http/files.h"
 #include "runner/http/listener.h"
+#include "runner/store/inbox_lease.h"
 #include "runner/store/store.h"
+#include "runner/supervise/metrics.h"
 #include "runner/supervise/running_pipeline.h"
 #include "runner/supervise/watch.h"
 
@@ -49,6 +51,9 @@ class Supervisor {
   /// All stages as they stand. Any thread.
   std::vector<StageView> views() const;
 
+  /// Files whose pipeline does not run, or not in its present version. Any thread.
+  std::vector<BrokenFile> broken_files() const;
+
  private:
   struct Listening {
     std::unique_ptr<http::Listener> listener;
@@ -60,7 +65,8 @@ class Supervisor {
     std::vector<std::filesystem::path> inputs;
     std::optional<graph::Pipeline> previous;  ///< to go back to, until a reload has proven itself
     Listening* listening = nullptr;
-    std::string broken;  ///< the problems last reported, so that they are said once
+    std::string broken;   ///< the problems last reported, so that they are said once
+    bool failed = false;  ///< it does not run and should: its file has problems, or a stage refused
     bool ended = false;
   };
 
@@ -80,6 +86,9 @@ class Supervisor {
   std::optional<std::string> name_taken(const graph::Pipeline& pipeline, const Entry& by) const;
   bool all_ended() const;
   void drain_all();
+  std::string undelivered() const;
+  void watch_clock();
+  void clock_was_set();
   void wake() noexcept;
   void wait(std::optional<Duration> longest);
   void log(LogLevel level, std::string_view text) const;
@@ -88,15 +97,16 @@ class Supervisor {
   store::Store& store_;
   Options options_;
   SystemClock clock_;
+  store::Inboxes inboxes_;
   FileWatch watch_;
   std::map<std::filesystem::path, std::shared_ptr<http::TokenKeys>> token_keys_;
   int signals_ = -1;
   int wakes_ = -1;
+  int steps_ = -1;  ///< readable when somebody has set the system's clock
   bool stop_asked_ = false;
   bool reload_asked_ = false;
-  bool failed_ = false;
 
-  mutable std::mutex mutex_;  ///< of the maps' shape, for views() and post()
+  mutable std::mutex mutex_;  ///< of the maps' shape, and what is broken, for views(), broken_files() and post()
   std::map<std::string, std::unique_ptr<Listening>> listeners_;
   std::map<std::filesystem::path, Entry> entries_;
 };

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "runner/link/socket.h"
 #include "runner/stage/json.h"
 
 using namespace millrace;
@@ -42,6 +43,31 @@ TEST_CASE("a batch comes out of the wire as it went in") {
     CHECK(back->records[i].arrival == batch.records[i].arrival);
   }
   CHECK(back->records[1].fields.find("raw")->type() == Type::bytes);
+}
+
+TEST_CASE("a value may be as deep as the limit says, without what the wire wraps around it") {
+  auto nested = [](std::size_t depth) {
+    Batch batch;
+    Value value = Value::null();
+    for (std::size_t i = 0; i < depth; ++i) {
+      Value* item = batch.arena().allocate<Value>(1);
+      *item = value;
+      value = Value::list({item, 1});
+    }
+    batch.append().fields.push(batch.arena(), "deep", value);
+    return wire::decode_batch(wire::encode_batch(batch));
+  };
+  CHECK(nested(64).has_value());
+  CHECK(nested(65).has_error());
+}
+
+TEST_CASE("only the loopback is this machine, whatever a name begins with") {
+  for (const char* here :
+       {"tcp://127.0.0.1:5555", "tcp://127.9.9.9:1", "tcp://localhost:5555", "tcp://[::1]:5555", "ipc:///run/x"})
+    CHECK_FALSE(address_problem(here, false));
+  for (const char* beyond : {"tcp://127.evil.example:5555", "tcp://127.0.0.1.evil.example:5555", "tcp://10.0.0.1:5555",
+                             "tcp://0.0.0.0:5555", "tcp://localhost.evil.example:5", "udp://127.0.0.1:1", "ipc://"})
+    CHECK(address_problem(beyond, false));
 }
 
 TEST_CASE("messages come out of the wire as they went in") {

@@ -396,6 +396,28 @@ TEST_CASE("a folder belongs to one inbox at a time") {
   CHECK(Inbox::open(folder.path(), small()));
 }
 
+TEST_CASE("a record that is too large for what is left does not lead later ones into a file that is gone") {
+  test::TempFolder folder;
+  {
+    auto inbox = open(folder.path());
+    const std::string payload(60'000, 'p');
+    for (int i = 0; i < 6; ++i) append(*inbox, payload);
+  }
+  // As after a power cut that took the last segment's content.
+  const fs::path last = segments(folder.path()).back();
+  write(last, std::string(fs::file_size(last), '\0'));
+  std::vector<Read> expected;
+  {
+    auto inbox = open(folder.path());
+    expected = read_all(*inbox);
+    auto refused = inbox->append("t", std::string(250'000, 'x'), Time{});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == ErrorKind::overloaded);
+    expected.push_back({append(*inbox, "small"), "small"});
+  }
+  CHECK(read_all(*open(folder.path())) == expected);
+}
+
 TEST_CASE("every way of syncing keeps what it takes") {
   test::TempFolder folder;
   const auto sync = GENERATE(Inbox::Sync::os, Inbox::Sync::timed, Inbox::Sync::always);

@@ -13,8 +13,17 @@ namespace {
 /// Stages whose behaviour a test gives as functions.
 struct TestSource final : Source {
   std::deque<Result<Batch>> script;
+  std::deque<Batch> left;
+  std::function<Result<void>()> on_connect = [] { return Result<void>{}; };
   bool stopped = false;
   int polls = 0;
+  Result<void> connect() override { return on_connect(); }
+  Result<Batch> remaining() override {
+    if (left.empty()) return Batch{};
+    Batch next = std::move(left.front());
+    left.pop_front();
+    return next;
+  }
   Result<Batch> poll() override {
     ++polls;
     if (script.empty()) return Batch{};
@@ -51,7 +60,9 @@ struct TestSink final : Sink {
   std::function<Result<void>()> on_connect = [] { return Result<void>{}; };
   std::function<Result<void>(const Batch&)> on_write = [](const Batch&) { return Result<void>{}; };
   std::vector<std::string> written;
+  bool full = false;
   int connects = 0;
+  bool wants_input() const override { return !full; }
   Result<void> connect() override {
     ++connects;
     return on_connect();
@@ -528,4 +539,106 @@ TEST_CASE_METHOD(Fixture, "a stage that waits wants no input, so that its thread
   run(*runner);
   CHECK_FALSE(runner->wants_input());
   CHECK(*runner->deadline() > clock.now());
+}
+
+TEST_CASE_METHOD(Fixture, "what a source has left when it ends goes on, also into a full link, before the end") {
+  auto [runner, source] = this->source();
+  link::Link* out = link({.records = 1});
+  runner->wire({}, {{out, "out", false}});
+  source->script.push_back(batch_of({"a"}));
+  source->script.push_back(batch_of({"b"}));
+  source->left.push_back(batch_of({"c"}));
+  source->left.push_back(batch_of({"d"}));
+  run(*runner);
+  CHECK(out->full());
+  runner->end_input(End::shutdown);
+  run(*runner);
+  CHECK(source->stopped);
+  CHECK(runner->condition() == Condition::done);
+  std::string devices;
+  for (auto envelope = out->receive(); envelope && envelope->batch; envelope = out->receive())
+    devices += envelope->batch->records[0].device;
+  CHECK(devices == "abcd");
+}
+
+TEST_CASE_METHOD(Fixture, "a sink without room waits without being tried, and ends as soon as nothing waits for it") {
+  auto [runner, sink] = this->sink();
+  link::Link* in = link();
+  runner->wire({in}, {});
+  sink->full = true;
+  run(*runner);
+  SECTION("nothing waits") {
+    in->send({});
+    run(*runner);
+    CHECK(runner->condition() == Condition::done);
+  }
+  SECTION("a batch waits") {
+    in->send({std::make_shared<Batch>(batch_of({"a"})), false, {}});
+    in->send({});
+    run(*runner);
+    CHECK(sink->written.empty());
+    CHECK(runner->condition() == Condition::running);
+    CHECK_FALSE(runner->deadline());
+    sink->full = false;
+    hosts.back()->waker().wake();
+    run(*runner);
+    CHECK(sink->written == std::vector<std::string>{"a"});
+    CHECK(runner->condition() == Condition::done);
+  }
+  SECTION("a successor takes what waits") {
+    in->send({std::make_shared<Batch>(batch_of({"a"})), false, {}});
+    run(*runner);
+    runner->end_here(End::shutdown);
+    run(*runner);
+    CHECK(runner->condition() == Condition::done);
+    auto [next, next_sink] = this->sink();
+    next->succeed(*runner);
+    next->wire({in}, {});
+    run(*next);
+    CHECK(next_sink->written == std::vector<std::string>{"a"});
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a connect() that rejects refuses the start; one that finishes ends a source") {
+  auto kind = GENERATE(ErrorKind::rejected, ErrorKind::finished);
+  int connects = 0;
+  auto fail = [&] { return ++connects < 100 ? Result<void>(Error{kind, "odd"}) : Result<void>{}; };
+  SECTION("a sink") {
+    auto [runner, sink] = this->sink();
+    runner->wire({link()}, {});
+    sink->on_connect = fail;
+    run(*runner);
+    CHECK(connects == 1);
+    CHECK(runner->condition() == Condition::failed);
+  }
+  SECTION("a source") {
+    auto [runner, source] = this->source();
+    link::Link* out = link();
+    runner->wire({}, {{out, "out", false}});
+    source->on_connect = fail;
+    run(*runner);
+    CHECK(connects == 1);
+    CHECK(runner->condition() == (kind == ErrorKind::finished ? Condition::done : Condition::failed));
+    CHECK(out->empty() == (kind == ErrorKind::rejected));
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a task is run before its stage is done, or refused") {
+  auto [runner, sink] = this->sink();
+  link::Link* in = link();
+  runner->wire({in}, {});
+  int ran = 0;
+  CHECK(runner->post([&](AnyStage&) { ++ran; }));
+  CHECK(ran == 0);
+  run(*runner);
+  CHECK(ran == 1);
+  in->send({});
+  runner->step(clock.now());
+  CHECK(runner->post([&](AnyStage&) { ++ran; }));
+  run(*runner);
+  CHECK(runner->condition() == Condition::done);
+  CHECK(ran == 2);
+  CHECK_FALSE(runner->post([&](AnyStage&) { ++ran; }));
+  run(*runner);
+  CHECK(ran == 2);
 }
