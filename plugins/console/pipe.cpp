@@ -14,11 +14,6 @@
 namespace millrace::console {
 namespace {
 
-Error failed(int error) {
-  if (error == EPIPE) return unavailable("nobody reads standard output any more");
-  return unavailable(fmt::format("cannot write to standard output: {}", std::strerror(error)));
-}
-
 /// Readable from the moment a stop is requested.
 class StopEvent {
  public:
@@ -50,6 +45,11 @@ std::string_view next_piece(std::string_view lines) {
 
 }  // namespace
 
+Error Pipe::failed(int error) const {
+  if (error == EPIPE) return unavailable(fmt::format("nobody reads {} any more", name_));
+  return unavailable(fmt::format("cannot write to {}: {}", name_, std::strerror(error)));
+}
+
 Result<void> Pipe::write(std::string_view lines, const std::stop_token& stop) const {
   struct stat status {};
   if (::fstat(fd_, &status) != 0) return failed(errno);
@@ -61,7 +61,7 @@ Result<void> Pipe::write(std::string_view lines, const std::stop_token& stop) co
       std::array<pollfd, 2> wait{{{fd_, POLLOUT, 0}, {stopped.fd(), POLLIN, 0}}};
       if (::poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) return failed(errno);
       if (wait[0].revents == 0) {
-        if (wait[1].revents != 0) return unavailable("stopped while nobody read standard output");
+        if (wait[1].revents != 0) return unavailable(fmt::format("stopped while nobody read {}", name_));
         continue;
       }
     }

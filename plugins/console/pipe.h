@@ -1,7 +1,9 @@
 #pragma once
 
 #include <stop_token>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "runner/stage/error.h"
 
@@ -14,12 +16,16 @@ namespace millrace::console {
 /// that lines of several writers do not mix, and it never blocks once the pipe is writable.
 class Pipe {
  public:
-  explicit Pipe(int fd) : fd_(fd) {}
+  /// `name` is what messages call it.
+  Pipe(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   Result<void> write(std::string_view lines, const std::stop_token& stop) const;
 
  private:
+  Error failed(int error) const;
+
   int fd_;
+  std::string name_;
 };
 
 }  // namespace millrace::console

@@ -1,7 +1,5 @@
 #include "plugins/emulator/devkit.h"
 
-#include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace millrace::emulator {
@@ -35,21 +33,7 @@ std::array<Walk, sizeof...(I)> all_walks(Random& random, std::index_sequence<I..
   return {{Walk(quantities[I], random)...}};
 }
 
-// Dividing by the reciprocal of a decimal quantum gives the double nearest to the decimal number, so that 45.07 prints so.
-double quantise(double value, double quantum) {
-  double per_unit = std::round(1.0 / quantum);
-  return std::round(value * per_unit) / per_unit;
-}
-
 }  // namespace
-
-Walk::Walk(const Quantity& quantity, Random& random) : state_(random.noise() * quantity.deviation) {}
-
-double Walk::next(const Quantity& quantity, double interval_seconds, Random& random, double offset) {
-  double keep = std::exp(-interval_seconds / quantity.memory);
-  state_ = state_ * keep + quantity.deviation * std::sqrt(1.0 - keep * keep) * random.noise();
-  return quantise(std::clamp(quantity.mean + state_ + offset, quantity.low, quantity.high), quantity.quantum);
-}
 
 DevKit::DevKit(std::uint64_t seed, std::uint32_t number, Duration interval)
     : name_("AZ3166-" + std::to_string(number)),

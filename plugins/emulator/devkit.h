@@ -5,32 +5,10 @@
 #include <string>
 
 #include "plugins/emulator/random.h"
+#include "plugins/emulator/walk.h"
 #include "runner/stage/time.h"
 
 namespace millrace::emulator {
-
-/// How one quantity of the board moves: around `mean` with standard deviation `deviation`, forgetting where it was within
-/// about `memory` seconds, never outside the part's range.
-struct Quantity {
-  double mean;
-  double deviation;
-  double memory;
-  double low;
-  double high;
-  double quantum;  ///< the reading's last digit
-};
-
-/// A random walk that is pulled back to its mean (Ornstein-Uhlenbeck, in its exact discrete form): smooth at any interval.
-class Walk {
- public:
-  Walk(const Quantity& quantity, Random& random);
-
-  /// The reading one interval later, quantised and within the part's range. `offset` is added to the reading, not to the walk.
-  double next(const Quantity& quantity, double interval_seconds, Random& random, double offset = 0.0);
-
- private:
-  double state_;
-};
 
 struct Axes {
   std::int64_t x = 0;

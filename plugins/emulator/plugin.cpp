@@ -2,22 +2,24 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <utility>
-#include <vector>
 
-#include "plugins/emulator/anomaly.h"
-#include "plugins/emulator/devkit.h"
-#include "plugins/emulator/profile.h"
+#include "plugins/emulator/fleet.h"
 
 namespace millrace {
 
 void emulator::Anomaly::describe(config::Fields<Anomaly>& f) {
   f.field("every", &Anomaly::every)
-      .doc("Time from one jump to the next, and from the start to the first; the devices take turns; 0s: none.")
+      .doc(
+          "Time from one anomaly to the next, and from the start to the first; the devices take turns; 0s: none. Default: 20s "
+          "with `getstarted`, else 2m.")
       .max(std::chrono::hours(24 * 365));
-  f.field("length", &Anomaly::length).doc("How long the humidity stays up; no longer than `every`.").min(1ms);
+  f.field("length", &Anomaly::length)
+      .doc("How long it lasts; no longer than `every`. Default: 5s with `getstarted`, else 90s.")
+      .min(1ms);
   f.field("amplitude", &Anomaly::amplitude)
-      .doc("How many percentage points the humidity jumps; negative: down.")
+      .doc("With `getstarted`: how many percentage points the humidity jumps; negative: down.")
       .min(-100.0)
       .max(100.0);
   f.shorthand("every");
@@ -26,10 +28,9 @@ void emulator::Anomaly::describe(config::Fields<Anomaly>& f) {
 namespace {
 
 using emulator::Anomaly;
-using emulator::DevKit;
 using emulator::Profile;
 
-/// A fleet of DevKits that all measure at the same instants: start, start + interval, and so on. It never waits: poll() gives
+/// A fleet of devices that all measure at the same instants: start, start + interval, and so on. It never waits: poll() gives
 /// what is due by the Context's clock. Under a virtual clock no instant is missed; on a wall clock, instants further back than
 /// `patience` (a machine that slept, a pipeline that cannot follow) are skipped and counted, as a real board would miss them.
 class Emulator final : public Source {
@@ -46,11 +47,11 @@ class Emulator final : public Source {
   };
 
   Emulator(Config config, Context context)
-      : config_(std::move(config)), context_(std::move(context)), missed_(context_.dropped("missed")) {
-    devices_.reserve(config_.devices);
-    for (std::uint32_t number = 1; number <= config_.devices; ++number)
-      devices_.emplace_back(config_.seed, number, config_.interval);
-  }
+      : config_(std::move(config)),
+        context_(std::move(context)),
+        missed_(context_.dropped("missed")),
+        script_(emulator::script_of(config_.anomaly, config_.profile)),
+        fleet_(emulator::make_fleet(config_.profile, {config_.seed, config_.devices, config_.interval})) {}
 
   Result<void> connect() override {
     start_ = std::chrono::floor<std::chrono::milliseconds>(context_.now());
@@ -76,10 +77,8 @@ class Emulator final : public Source {
   bool over() const { return config_.count != 0 && sent_ == config_.count; }
 
   void append_next(Batch& batch) {
-    DevKit& device = devices_[next_device_];
-    double jump = config_.anomaly.humidity_offset(due() - start_, next_device_, devices_.size());
-    emulator::append_message(batch, config_.profile, device, device.next(jump), due());
-    if (++next_device_ < devices_.size()) return;
+    fleet_->append(batch, next_device_, due(), script_.episode(due() - start_, next_device_, fleet_->size()));
+    if (++next_device_ < fleet_->size()) return;
     next_device_ = 0;
     ++instant_;
     ++sent_;
@@ -89,13 +88,14 @@ class Emulator final : public Source {
     if (next_device_ != 0 || now - due() < std::max<Duration>(patience, 2 * config_.interval)) return;
     auto instants = static_cast<std::uint64_t>((now - due()) / config_.interval);
     instant_ += instants;
-    missed_.add(instants * devices_.size());
+    missed_.add(instants * fleet_->size());
   }
 
   const Config config_;
   Context context_;
   Counter& missed_;
-  std::vector<DevKit> devices_;
+  const emulator::Script script_;
+  std::unique_ptr<emulator::Fleet> fleet_;
   Time start_{};
   std::uint64_t instant_ = 0;
   std::uint64_t sent_ = 0;  ///< by each device
@@ -103,27 +103,37 @@ class Emulator final : public Source {
 };
 
 void Emulator::Config::describe(config::Fields<Config>& f) {
-  f.field("devices", &Config::devices).doc("How many DevKits, named AZ3166-1, AZ3166-2 and so on.").min(1U).max(1'000'000U);
+  f.field("devices", &Config::devices)
+      .doc("How many devices; numbered, such as AZ3166-1, AZ3166-2 and so on.")
+      .min(1U)
+      .max(1'000'000U);
   f.field("interval", &Config::interval).doc("Time between two messages of a device.").min(1ms).max(std::chrono::hours(24));
   f.field("seed", &Config::seed).doc("What the readings derive from: the same seed gives the same readings.");
-  f.choice("profile", &Config::profile, {{"getstarted", Profile::getstarted}})
+  f.choice("profile", &Config::profile,
+           {{"getstarted", Profile::getstarted},
+            {"vehicle", Profile::vehicle},
+            {"process_line", Profile::process_line},
+            {"drilling_rig", Profile::drilling_rig},
+            {"shop", Profile::shop}})
+      .doc("What the devices are and send; `getstarted` is an AZ3166 DevKit.");
+  f.field("anomaly", &Config::anomaly)
       .doc(
-          "The firmware whose messages are sent: `getstarted` has temperature (degrees Celsius), humidity (%), pressure (hPa), "
-          "accelerometer (mg), gyroscope (mdps) and magnetometer (mgauss).");
-  f.field("anomaly", &Config::anomaly).doc("A humidity jump every so often, as if somebody breathed on a device.");
+          "Something out of the usual every so often: with `getstarted` the humidity jumps, as if somebody breathed on a "
+          "device.");
   f.field("count", &Config::count).doc("Messages of each device after which the source ends; 0: it never ends.");
-  f.check({"anomaly"}, [](const Config& c, config::CheckReport<Config>& report) {
-    if (c.anomaly.every > Duration::zero() && c.anomaly.length > c.anomaly.every)
-      report.wrong("anomaly", "anomaly: length " + config::show_duration(c.anomaly.length) + " is longer than every " +
-                                  config::show_duration(c.anomaly.every));
+  f.check({"anomaly", "profile"}, [](const Config& c, config::CheckReport<Config>& report) {
+    emulator::Script script = emulator::script_of(c.anomaly, c.profile);
+    if (script.every > Duration::zero() && script.length > script.every)
+      report.wrong("anomaly", "anomaly: length " + config::show_duration(script.length) + " is longer than every " +
+                                  config::show_duration(script.every));
   });
 }
 
 }  // namespace
 
 Plugin emulator_plugin() {
-  return config::define_plugin<Emulator>("emulator",
-                                         "MXChip AZ3166 DevKits that exist only here: seeded telemetry without a board.");
+  return config::define_plugin<Emulator>(
+      "emulator", "Devices that exist only here: seeded telemetry of AZ3166 DevKits, vehicles, machines, rigs and shops.");
 }
 
 }  // namespace millrace

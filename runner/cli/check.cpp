@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +12,7 @@
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
 #include "runner/stage/explains.h"
+#include "runner/supervise/listen_check.h"
 
 namespace millrace::cli {
 namespace {
@@ -18,6 +21,7 @@ struct CheckOptions {
   std::vector<std::string> paths;
   std::string format = "text";
   bool explain = false;
+  bool no_explain = false;
 };
 
 /// What a stage of a file says that its options come to.
@@ -26,7 +30,8 @@ struct Explanation {
   std::vector<std::string> lines;
 };
 
-/// Problems of one file; none if it is good. Every stage is constructed, as `run` would, and says what it has to say.
+/// Problems of one file in its order; none if it is good. Every stage is constructed, as `run` would, and says what it has to
+/// say.
 std::vector<config::Problem> check(const graph::Loader& loader, const std::filesystem::path& file,
                                    std::vector<Explanation>& explanations) {
   config::Problems problems(file);
@@ -39,25 +44,53 @@ std::vector<config::Problem> check(const graph::Loader& loader, const std::files
     }
     for (const graph::TestCase& test : pipeline->tests) prepare_test(*pipeline, test, loader, problems);
   }
-  return problems.list();
+  std::vector<config::Problem> sorted = problems.list();
+  std::stable_sort(sorted.begin(), sorted.end(), [](const config::Problem& a, const config::Problem& b) {
+    return std::pair(a.position.line, a.position.column) < std::pair(b.position.line, b.position.column);
+  });
+  return sorted;
 }
 
-void print_json(const std::vector<config::Problem>& problems) {
-  nlohmann::ordered_json all = nlohmann::json::array();
+using Json = nlohmann::ordered_json;
+
+Json json_of(const std::vector<config::Problem>& problems) {
+  Json all = Json::array();
   for (const config::Problem& p : problems)
     all.push_back({{"file", p.file}, {"line", p.position.line}, {"column", p.position.column}, {"what", p.what}});
-  fmt::print("{}\n", all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  return all;
 }
 
-void print(const std::vector<Explanation>& explanations) {
+Json json_of(const std::vector<Explanation>& explanations) {
+  Json all = Json::array();
+  for (const Explanation& e : explanations) all.push_back({{"file", e.file}, {"stage", e.stage}, {"lines", e.lines}});
+  return all;
+}
+
+void print(std::FILE* to, const std::vector<Explanation>& explanations) {
   for (const Explanation& e : explanations) {
-    fmt::print("{}: {}\n", e.file, e.stage);
-    for (const std::string& line : e.lines) fmt::print("  {}\n", line);
+    fmt::print(to, "{}: {}\n", e.file, e.stage);
+    for (const std::string& line : e.lines) fmt::print(to, "  {}\n", line);
   }
 }
 
+/// JSON is the problems alone, as editors and scripts read them, unless the explanations are asked for too.
+void print_json(const CheckOptions& given, const std::vector<config::Problem>& problems,
+                const std::vector<Explanation>& explanations) {
+  Json out = json_of(problems);
+  if (given.explain) out = {{"problems", std::move(out)}, {"explanations", json_of(explanations)}};
+  fmt::print("{}\n", out.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+/// What the rules come to is for people's eyes, unless it is asked for: then it is the command's result.
+void print_text(const CheckOptions& given, const std::vector<config::Problem>& problems,
+                const std::vector<Explanation>& explanations, std::size_t files) {
+  for (const config::Problem& p : problems) fmt::print(stderr, "{}\n", p.text());
+  if (!given.no_explain) print(given.explain ? stdout : stderr, explanations);
+  if (problems.empty()) fmt::print(stderr, "{} {} good\n", files, files == 1 ? "file is" : "files are");
+}
+
 int check_all(const CheckOptions& given, const Program& program) {
-  graph::Loader loader(program.plugins, config::process_environment());
+  graph::Loader loader(program.plugins, config::process_environment(), supervise::listen_check());
   std::vector<config::Problem> all;
   std::vector<Explanation> explanations;
   std::size_t files = 0;
@@ -70,11 +103,9 @@ int check_all(const CheckOptions& given, const Program& program) {
   }
   if (files == 0) all.push_back({given.paths.front(), {}, "there is no pipeline file (*.yaml, *.yml) in it"});
   if (given.format == "json") {
-    print_json(all);
+    print_json(given, all, explanations);
   } else {
-    for (const config::Problem& p : all) fmt::print(stderr, "{}\n", p.text());
-    if (given.explain) print(explanations);
-    if (all.empty()) fmt::print(stderr, "{} {} good\n", files, files == 1 ? "file is" : "files are");
+    print_text(given, all, explanations, files);
   }
   return all.empty() ? done : failed;
 }
@@ -86,7 +117,10 @@ void add_check(CLI::App& app, Program& program) {
   CLI::App* command = app.add_subcommand("check", "Say everything that is wrong with pipeline files.");
   command->add_option("PATH", given->paths, "Pipeline files, or folders of them")->required();
   command->add_option("--format", given->format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-  command->add_flag("--explain", given->explain, "Also print what each rule looks at and the boundaries that hold (text only)");
+  CLI::Option* explain = command->add_flag("--explain", given->explain,
+                                           "Print what each rule looks at and the boundaries that hold as the result, with "
+                                           "--format json too; otherwise they go to standard error, beside the JSON not");
+  command->add_flag("--no-explain", given->no_explain, "Do not print them at all")->excludes(explain);
   command->callback([given, &program] { program.status = check_all(*given, program); });
 }
 

@@ -1,8 +1,38 @@
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "runner/cli/commands.h"
+#include "runner/config/node.h"
 
 namespace millrace::cli {
+
+namespace {
+
+/// Where a command is missing because another word stands in its place: what is wrong with that word.
+std::optional<std::string> unknown_word(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* command = &app;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* each : command->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(each->get_name());
+      if (each->get_name() == word) next = each;
+    }
+    if (names.empty()) return std::nullopt;
+    if (!next && word.starts_with('-')) return fmt::format("there is no option '{}' here", word);
+    if (!next) return fmt::format("there is no command '{}'{}", word, config::did_you_mean(word, names));
+    command = next;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 int run_command_line(int argc, char** argv, Program program) {
   CLI::App app{"Millrace runs declarative pipelines for live device data.", "millrace"};
@@ -21,6 +51,12 @@ int run_command_line(int argc, char** argv, Program program) {
   add_curve(app, program);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    if (auto wrong = unknown_word(app, argc, argv)) {
+      fmt::print(stderr, "{}\nRun with --help for more information.\n", *wrong);
+      return wrong_use;
+    }
+    return app.exit(error) == 0 ? done : wrong_use;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? done : wrong_use;
   }

@@ -30,8 +30,13 @@ struct TokenOptions {
   std::filesystem::path file() const { return keys.empty() ? http::TokenKeys::file_in(data) : std::filesystem::path(keys); }
 };
 
-Result<http::Identity> identity_of(const TokenOptions& given) {
+/// What was asked for; an error is wrong use.
+Result<http::Identity> identity_of(const TokenOptions& given, Time now) {
+  auto lifetime = config::parse_duration(given.lifetime);
+  if (!lifetime) return invalid(fmt::format("--ttl: expected {}", lifetime.error().what));
+  if (*lifetime < 1s || *lifetime > longest_life) return invalid("--ttl: expected 1s to 3660d");
   http::Identity identity{.user = given.user, .groups = given.groups};
+  identity.expires = now + *lifetime;
   for (const std::string& name : given.rights) {
     auto right = http::right_named(name);
     if (!right) return invalid(fmt::format("--right: there is no right '{}'; expected read, ack or command", name));
@@ -45,23 +50,16 @@ Result<http::Identity> identity_of(const TokenOptions& given) {
   return identity;
 }
 
-Result<std::string> mint(const TokenOptions& given) {
-  auto lifetime = config::parse_duration(given.lifetime);
-  if (!lifetime) return invalid(fmt::format("--ttl: {}", lifetime.error().what));
-  if (*lifetime < 1s || *lifetime > longest_life) return invalid("--ttl: expected 1s to 3660d");
-  auto identity = identity_of(given);
-  if (!identity) return identity.error();
+Result<std::string> mint(const TokenOptions& given, const http::Identity& identity, Time now) {
   auto keys = http::TokenKeys(given.file()).keys();
   if (!keys) return keys.error();
-  Time now = SystemClock().now();
-  identity->expires = now + *lifetime;
-  return http::mint_token((*keys)->front(), *identity, given.audience, now);
+  return http::mint_token((*keys)->front(), identity, given.audience, now);
 }
 
 int token(const TokenOptions& given) {
-  auto fail = [](const Error& error) {
+  auto fail = [](const Error& error, Status status = failed) {
     fmt::print(stderr, "millrace token: {}\n", error.what);
-    return failed;
+    return status;
   };
   if (given.rotate) {
     if (auto rotated = http::TokenKeys::rotate(given.file()); !rotated) return fail(rotated.error());
@@ -69,7 +67,10 @@ int token(const TokenOptions& given) {
                "A new key signs from now on; tokens of the one before it hold until they expire, older ones no more.\n");
     return done;
   }
-  auto minted = mint(given);
+  Time now = SystemClock().now();
+  auto identity = identity_of(given, now);
+  if (!identity) return fail(identity.error(), wrong_use);
+  auto minted = mint(given, *identity, now);
   if (!minted) return fail(minted.error());
   fmt::print("{}\n", *minted);
   return done;

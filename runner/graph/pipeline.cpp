@@ -50,6 +50,7 @@ class Checker {
     pipeline_.listen = keys.listen;
     pipeline_.serves = root.find("listen") != nullptr;
     check_name(root);
+    check_listen(root);
     for (const config::Node& node : keys.stages) add(node);
     if (keys.stages.empty() && root.find("stages"))
       problems_.add(place_of(root, "stages"), "a pipeline needs at least one stage");
@@ -57,11 +58,10 @@ class Checker {
     give_ids();
     add_remote_ends();
     resolve();
-    for (const Stage& stage : pipeline_.stages) pipeline_.serves |= stage.plugin->serves;
+    for (const Draft& draft : drafts_) pipeline_.serves |= draft.stage.plugin && draft.stage.plugin->serves;
     pipeline_.inputs = problems_.inputs();
     std::sort(pipeline_.inputs.begin(), pipeline_.inputs.end());
     pipeline_.inputs.erase(std::unique(pipeline_.inputs.begin(), pipeline_.inputs.end()), pipeline_.inputs.end());
-    if (!problems_.empty()) return std::nullopt;
     sort();
     if (!problems_.empty()) return std::nullopt;
     return std::move(pipeline_);
@@ -79,6 +79,17 @@ class Checker {
     if (!plain(pipeline_.name))
       problems_.add(place_of(root, "name"),
                     fmt::format("'{}' is not a name: letters, digits, '-', '_' and '.'", pipeline_.name));
+  }
+
+  /// Options that could not be read have their defaults, with which nothing is wrong.
+  void check_listen(const config::Node& root) {
+    if (!loader_.listen_check()) return;
+    // Read again for itself: what is well of a broken `listen` is looked at too.
+    Listen listen;
+    config::Problems told{problems_.file()};
+    if (const config::Node* node = root.find("listen")) config::declaration_of<Listen>()->read(*node, listen, "listen", told);
+    for (ListenProblem& problem : loader_.listen_check()(listen))
+      problems_.add(root.along({"listen", problem.option, problem.within}).position, std::move(problem.what));
   }
 
   void add(const config::Node& node) {
@@ -235,7 +246,9 @@ class Checker {
       if (draft.from.empty() && draft.stage.plugin)
         problems_.add(draft.node->position,
                       fmt::format("'{}' has nothing to read from: there is no stage above it", draft.stage.id));
-      for (const std::string& name : draft.from) {
+      for (std::size_t k = 0; k < draft.from.size(); ++k) {
+        const std::string& name = draft.from[k];
+        at = draft.node->along({"from", std::to_string(k)}).position;
         auto found = index.find(name);
         if (found == index.end()) {
           problems_.add(at, fmt::format("'from' names '{}', which is no stage{}", name, config::did_you_mean(name, ids)));
@@ -259,20 +272,28 @@ class Checker {
     problems_.add(drafts_[i].node->position, fmt::format("nobody reads from '{}'", drafts_[i].stage.id));
   }
 
+  /// `way` leads from a stage up to the one that reads from `first` again.
+  void report_circle(std::size_t first, const std::vector<std::size_t>& way) {
+    std::string circle = drafts_[first].stage.id;
+    for (auto at = std::find(way.begin(), way.end(), first) + 1; at < way.end(); ++at)
+      circle += " from " + drafts_[*at].stage.id;
+    problems_.add(place_of(*drafts_[first].node, "from"),
+                  fmt::format("'{}' reads, by a circle, from itself: {} from {}", drafts_[first].stage.id, circle,
+                              drafts_[first].stage.id));
+  }
+
   /// Depth first, so that records flow only forward and a stage stands right below what feeds it.
   void sort() {
     enum class Mark { fresh, open, done };
     std::vector<Mark> marks(drafts_.size(), Mark::fresh);
-    std::vector<std::size_t> order;
+    std::vector<std::size_t> order, way;
     std::function<void(std::size_t)> visit = [&](std::size_t i) {
       if (marks[i] == Mark::done) return;
-      if (marks[i] == Mark::open) {
-        problems_.add(place_of(*drafts_[i].node, "from"),
-                      fmt::format("'{}' reads, by a circle, from itself", drafts_[i].stage.id));
-        return;
-      }
+      if (marks[i] == Mark::open) return report_circle(i, way);
       marks[i] = Mark::open;
+      way.push_back(i);
       for (std::size_t above : drafts_[i].stage.from) visit(above);
+      way.pop_back();
       marks[i] = Mark::done;
       order.push_back(i);
     };
@@ -300,8 +321,8 @@ std::vector<std::size_t> Pipeline::readers_of(std::size_t stage) const {
   return readers;
 }
 
-Loader::Loader(std::vector<Plugin> plugins, config::Environment environment)
-    : plugins_(std::move(plugins)), environment_(std::move(environment)) {}
+Loader::Loader(std::vector<Plugin> plugins, config::Environment environment, ListenCheck listen_check)
+    : plugins_(std::move(plugins)), environment_(std::move(environment)), listen_check_(std::move(listen_check)) {}
 
 const Plugin* Loader::find(std::string_view name) const {
   auto found = std::find_if(plugins_.begin(), plugins_.end(), [&](const Plugin& p) { return p.name == name; });

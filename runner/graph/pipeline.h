@@ -9,6 +9,7 @@
 
 #include "runner/config/yaml.h"
 #include "runner/graph/definition.h"
+#include "runner/graph/listen_check.h"
 
 namespace millrace::graph {
 
@@ -47,10 +48,12 @@ inline constexpr std::string_view subscriber_plugin = "subscriber";  ///< a sour
 /// Reads pipeline files against the plugins there are.
 class Loader {
  public:
-  Loader(std::vector<Plugin> plugins, config::Environment environment);
+  /// Without a `listen_check` an address is taken as it is.
+  Loader(std::vector<Plugin> plugins, config::Environment environment, ListenCheck listen_check = {});
 
   const std::vector<Plugin>& plugins() const { return plugins_; }
   const Plugin* find(std::string_view name) const;
+  const ListenCheck& listen_check() const { return listen_check_; }
 
   /// Reads a file; nothing if there are problems, which are then in `problems`.
   std::optional<Pipeline> load(config::Problems& problems) const;
@@ -61,6 +64,7 @@ class Loader {
  private:
   std::vector<Plugin> plugins_;
   config::Environment environment_;
+  ListenCheck listen_check_;
 };
 
 /// All pipeline files of a path: the file itself, or a folder's *.yaml and *.yml, sorted. Problems are reported as such.

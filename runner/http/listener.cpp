@@ -8,6 +8,7 @@
 
 #include "runner/http/access.h"
 #include "runner/http/connection.h"
+#include "runner/http/listen_problems.h"
 #include "runner/http/tls.h"
 
 namespace millrace::http {
@@ -47,7 +48,6 @@ class Listener::Impl {
   Routes routes{loop, std::make_shared<const Access>(asks_for_tokens(options), options.keys)};
 
  private:
-  Result<void> check_safe() const;
   Result<std::uint16_t> bind();
   void accept();
   void accepted(boost::system::error_code error, tcp::socket socket);
@@ -68,14 +68,6 @@ class Listener::Impl {
   std::condition_variable changed_;
   bool quiet_ = false;
 };
-
-Result<void> Listener::Impl::check_safe() const {
-  if (options.address.loopback() || options.tls || options.insecure) return {};
-  return invalid(fmt::format(
-      "{} can be reached from other machines, and without TLS anybody on the way can read and change what passes; give "
-      "`listen` a `tls: {{cert, key}}`, or `insecure: true` if the network is trusted, or listen on 127.0.0.1:{}",
-      options.address.text(), options.address.port));
-}
 
 Result<std::uint16_t> Listener::Impl::bind() {
   boost::system::error_code error;
@@ -106,7 +98,7 @@ Result<std::uint16_t> Listener::Impl::bind() {
 }
 
 Result<std::uint16_t> Listener::Impl::start() {
-  if (auto safe = check_safe(); !safe) return safe.error();
+  if (auto exposed = exposure_problem(options)) return invalid(*exposed);
   if (options.tls) {
     auto tls = TlsContext::load(options.tls->cert, options.tls->key);
     if (!tls) return tls.error();

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstring>
+#include <new>
 
 namespace millrace::http {
 namespace {
@@ -12,31 +14,45 @@ namespace {
 std::string openssl_reason() {
   unsigned long code = ERR_get_error();
   ERR_clear_error();
+  if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
   const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
   return reason ? reason : "unknown reason";
 }
 
 }  // namespace
 
-Result<std::shared_ptr<TlsContext>> TlsContext::load(const std::filesystem::path& cert, const std::filesystem::path& key) {
-  auto tls = std::make_shared<TlsContext>();
-  ERR_clear_error();
-  tls->context_.reset(SSL_CTX_new(TLS_server_method()));
-  SSL_CTX* context = tls->get();
-  if (!context) return unavailable(fmt::format("OpenSSL cannot start: {}", openssl_reason()));
-
+TlsContext::TlsContext() : context_(SSL_CTX_new(TLS_server_method())) {
+  if (!context_) throw std::bad_alloc();  // nothing else can fail here
+  SSL_CTX* context = get();
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
   SSL_CTX_set_options(context,
                       SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-  if (SSL_CTX_use_certificate_chain_file(context, cert.c_str()) != 1)
-    return invalid(fmt::format("tls: cert '{}' is not a readable PEM certificate chain: {}", cert.string(), openssl_reason()));
-  if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1)
-    return invalid(
-        fmt::format("tls: key '{}' is not a readable PEM key for '{}': {}", key.string(), cert.string(), openssl_reason()));
-  return tls;
+}
+
+Result<void> TlsContext::use_certificate(const std::filesystem::path& cert) {
+  ERR_clear_error();
+  if (SSL_CTX_use_certificate_chain_file(get(), cert.c_str()) == 1) return {};
+  return invalid(fmt::format("tls: cert '{}' is not a readable PEM certificate chain: {}", cert.string(), openssl_reason()));
+}
+
+Result<void> TlsContext::use_key(const std::filesystem::path& key) {
+  ERR_clear_error();
+  if (SSL_CTX_use_PrivateKey_file(get(), key.c_str(), SSL_FILETYPE_PEM) == 1) return {};
+  return invalid(fmt::format("tls: key '{}' is not a readable PEM key: {}", key.string(), openssl_reason()));
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::load(const std::filesystem::path& cert, const std::filesystem::path& key) {
+  auto tls = std::make_shared<TlsContext>();
+  if (auto used = tls->use_certificate(cert); !used) return used.error();
+  // A key of another kind than the certificate's is taken without a word; only the check sees it.
+  auto used = tls->use_key(key);
+  if (used && SSL_CTX_check_private_key(tls->get()) == 1) return tls;
+  TlsContext alone;
+  if (auto readable = alone.use_key(key); !readable) return readable.error();
+  return invalid(fmt::format("tls: key '{}' is not the key of cert '{}'", key.string(), cert.string()));
 }
 
 TlsStream::TlsStream(std::shared_ptr<TlsContext> tls, std::shared_ptr<AsioLoop> loop, Socket socket,

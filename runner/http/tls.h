@@ -15,8 +15,14 @@ namespace millrace::http {
 /// A server's certificate and rules: TLS 1.2 and 1.3, AEAD ciphers with forward secrecy only.
 class TlsContext {
  public:
+  /// With the rules, still without a certificate.
+  TlsContext();
+
   /// `invalid` if a file cannot be read or the key is not the certificate's.
   static Result<std::shared_ptr<TlsContext>> load(const std::filesystem::path& cert, const std::filesystem::path& key);
+
+  Result<void> use_certificate(const std::filesystem::path& cert);
+  Result<void> use_key(const std::filesystem::path& key);
 
   SSL_CTX* get() const { return context_.get(); }
 

@@ -92,7 +92,7 @@ TEST_CASE("mistakes in the wiring are named at their place") {
                                  "p.yaml:2:5: nobody reads from 'tap'"});
   CHECK(problems_of("stages:\n  - plugin: tap\n  - {id: a, plugin: rule, from: b}\n  - {id: b, plugin: rule, from: a}\n"
                     "  - {plugin: drain, from: [b, tap]}\n") ==
-        std::vector<std::string>{"p.yaml:3:33: 'a' reads, by a circle, from itself"});
+        std::vector<std::string>{"p.yaml:3:33: 'a' reads, by a circle, from itself: a from b from a"});
   CHECK(problems_of("stages:\n  - plugin: tap\n  - plugin: drain\n  - plugin: rule\n") ==
         std::vector<std::string>{"p.yaml:4:5: 'rule' reads from 'drain', which is a sink and emits nothing; say 'from'"});
   CHECK(problems_of(
@@ -101,7 +101,7 @@ TEST_CASE("mistakes in the wiring are named at their place") {
   CHECK(problems_of("stages:\n  - plugin: rule\n") ==
         std::vector<std::string>{"p.yaml:2:5: 'rule' has nothing to read from: there is no stage above it"});
   CHECK(problems_of("stages:\n  - plugin: tap\n  - {plugin: drain, from: [tap, tap]}\n") ==
-        std::vector<std::string>{"p.yaml:3:27: 'from' names 'tap' twice"});
+        std::vector<std::string>{"p.yaml:3:33: 'from' names 'tap' twice"});
   CHECK(problems_of("stages:\n  - plugin: tap\n  - plugin: rule\n  - plugin: rule\n") ==
         std::vector<std::string>{"p.yaml:4:5: a second stage 'rule', first at line 3; give it an 'id' of its own"});
   CHECK(problems_of("stages: []\n") == std::vector<std::string>{"p.yaml:1:9: a pipeline needs at least one stage"});
@@ -115,6 +115,38 @@ TEST_CASE("a plugin's mistakes and the wiring's are told in one run") {
             "p.yaml:4:14: unknown plugin 'drian'; did you mean 'drain'?",
             "p.yaml:5:5: expected a stage, which is a map, got '5'",
         });
+}
+
+TEST_CASE("a circle is told whatever else is wrong") {
+  CHECK(problems_of("stages:\n  - {id: s, plugin: tap}\n  - {id: a, plugin: rule, level: high, from: [s, c]}\n"
+                    "  - {id: b, plugin: rlue, from: a}\n  - {id: c, plugin: rule, from: b}\n  - {plugin: drain, from: c}\n") ==
+        std::vector<std::string>{
+            "p.yaml:3:34: 'level': expected an integer, got 'high'",
+            "p.yaml:4:21: unknown plugin 'rlue'; did you mean 'rule'?",
+            "p.yaml:3:46: 'a' reads, by a circle, from itself: a from c from b from a",
+        });
+}
+
+TEST_CASE("what a listener would refuse stands at its option, and what is well of a broken listen is looked at") {
+  Loader checking(
+      {config::define_plugin<Tap>("tap", ""), config::define_plugin<Drain>("drain", "")},
+      [](std::string_view) { return std::nullopt; },
+      [](const Listen& listen) {
+        std::vector<ListenProblem> problems{{"address", "", "no " + listen.address}};
+        if (listen.tls) problems.push_back({"tls", "key", "no key"});
+        return problems;
+      });
+  auto told = [&](std::string_view listen) {
+    config::Problems problems("p.yaml");
+    checking.parse(std::string(listen) + "stages:\n  - plugin: tap\n  - plugin: drain\n", problems);
+    std::vector<std::string> texts;
+    for (const auto& p : problems.list()) texts.push_back(p.text());
+    return texts;
+  };
+  CHECK(told("listen: 1.2.3.4:5\n") == std::vector<std::string>{"p.yaml:1:9: no 1.2.3.4:5"});
+  CHECK(told("listen:\n  address: x\n  insecure: 7\n  tls: {cert: a, key: b}\n") ==
+        std::vector<std::string>{"p.yaml:3:13: 'insecure': expected true or false, got '7'", "p.yaml:2:12: no x",
+                                 "p.yaml:4:23: no key"});
 }
 
 TEST_CASE("a fingerprint sees options and files, not wiring, order or comments") {
