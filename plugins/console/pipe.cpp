@@ -17,14 +17,19 @@ namespace {
 /// Readable from the moment a stop is requested.
 class StopEvent {
  public:
-  explicit StopEvent(const std::stop_token& stop) : fd_(::eventfd(0, EFD_CLOEXEC)), callback_(stop, Signal{fd_}) {}
-  ~StopEvent() { ::close(fd_); }
-  StopEvent(const StopEvent&) = delete;
-  StopEvent& operator=(const StopEvent&) = delete;
+  explicit StopEvent(const std::stop_token& stop) : callback_(stop, Signal{event_.fd}) {}
 
-  int fd() const { return fd_; }
+  int fd() const { return event_.fd; }
 
  private:
+  struct Event {
+    Event() = default;
+    ~Event() { ::close(fd); }
+    Event(const Event&) = delete;
+    Event& operator=(const Event&) = delete;
+
+    const int fd = ::eventfd(0, EFD_CLOEXEC);
+  };
   struct Signal {
     int fd;
     void operator()() const { ::eventfd_write(fd, 1); }
@@ -33,7 +38,7 @@ class StopEvent {
     using std::stop_callback<Signal>::stop_callback;
   };
 
-  int fd_;
+  Event event_;  // closed last: until the callback is gone another thread may be writing to it
   Callback callback_;
 };
 
