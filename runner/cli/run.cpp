@@ -54,12 +54,8 @@ int run(const RunOptions& given, const Program& program) {
   supervise::Supervisor::Options options;
   for (const std::string& path : given.paths) options.paths.emplace_back(path);
   options.data_folder = folder->path();
-<<<<<<< HEAD
-  if (!given.listen.empty()) options.listen = given.listen;
-  options.drain = *drain;
-=======
   options.listen = listen;
->>>>>>> 692e21d (check, run, emulate: tell all that is wrong, each at its place)
+  options.drain = *drain;
   options.page = program.page;
   options.log = log;
   options.on_page = [](std::string_view address) { fmt::print(stderr, "millrace: page {}\n", address); };
@@ -104,19 +100,15 @@ void add_run(CLI::App& app, Program& program) {
   CLI::App* command = app.add_subcommand("run", "Run pipelines; reload them when their files change.");
   command->add_option("PATH", given->paths, "Pipeline files, or folders of them")->required();
   command->add_option("--data", given->data, "Folder for the history and the inboxes")->capture_default_str();
-<<<<<<< HEAD
-  command->add_option("--listen", given->listen, "Address of the page, hub and metrics, in place of the pipelines' own");
-  command
-      ->add_option("--drain", given->drain,
-                   "How long a stop waits for what is on its way. Whatever it is, a reload waits 3s for the stages it replaces")
-      ->capture_default_str();
-=======
   command->add_option("--listen", given->listen, "Address of the page, hub and metrics, in place of the pipelines' own")
       ->check([](const std::string& text) {
         auto address = http::parse_address(text);
         return address ? std::string{} : address.error().what;
       });
->>>>>>> 692e21d (check, run, emulate: tell all that is wrong, each at its place)
+  command
+      ->add_option("--drain", given->drain,
+                   "How long a stop waits for what is on its way. Whatever it is, a reload waits 3s for the stages it replaces")
+      ->capture_default_str();
   command->callback([given, &program] {
     prepare_signals();
     program.status = run(*given, program);
