@@ -17,11 +17,23 @@ void initialise_curl() {
 }
 
 /// Keeps the first words of an answer, for the operator, and lets the rest pass.
-std::size_t keep_excerpt(char* data, std::size_t, std::size_t size, void* excerpt) {
-  constexpr std::size_t enough = 200;
-  auto& text = *static_cast<std::string*>(excerpt);
-  for (std::size_t i = 0; i < size && text.size() < enough; ++i) text += data[i] >= ' ' && data[i] < 0x7F ? data[i] : ' ';
-  return size;
+/// The beginning of an answer's body. The status says what became of the message: beyond `enough_to_read` the rest is not
+/// waited for.
+struct Body {
+  static constexpr std::size_t enough_to_show = 200;
+  static constexpr std::size_t enough_to_read = 64U << 10U;
+  std::string excerpt;
+  std::size_t received = 0;
+
+  bool cut_short() const { return received > enough_to_read; }
+};
+
+std::size_t receive_body(char* data, std::size_t, std::size_t size, void* to) {
+  auto& body = *static_cast<Body*>(to);
+  body.received += size;
+  for (std::size_t i = 0; i < size && body.excerpt.size() < Body::enough_to_show; ++i)
+    body.excerpt += data[i] >= ' ' && data[i] < 0x7F ? data[i] : ' ';
+  return body.cut_short() ? 0 : size;
 }
 
 }  // namespace
@@ -31,7 +43,7 @@ struct Courier::Transfer {
   Request request;
   CURL* easy = nullptr;
   curl_slist* headers = nullptr;
-  std::string excerpt;
+  Body body;
   std::array<char, CURL_ERROR_SIZE> failure{};
 
   Transfer(Request r, Duration timeout) : request(std::move(r)), easy(curl_easy_init()) {
@@ -50,8 +62,8 @@ struct Courier::Transfer {
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.data());
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &keep_excerpt);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &excerpt);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &receive_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &body);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, failure.data());
     if (request.loopback) curl_easy_setopt(easy, CURLOPT_PROXY, "");
   }
@@ -67,8 +79,8 @@ struct Courier::Transfer {
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &reply.status);
     curl_header* header = nullptr;
     if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) reply.retry_after = header->value;
-    reply.error = excerpt;
-    if (result != CURLE_OK) {
+    reply.error = body.excerpt;
+    if (result != CURLE_OK && !(result == CURLE_WRITE_ERROR && body.cut_short())) {
       // An answer that broke off says nothing, whatever its status line.
       reply.status = 0;
       reply.error = failure[0] != '\0' ? failure.data() : curl_easy_strerror(result);

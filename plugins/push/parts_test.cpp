@@ -136,6 +136,8 @@ TEST_CASE("a target that nobody can reach is refused, without repeating it") {
   constexpr auto channels = "this version has the channels http://, https://, ntfy:// and ntfys://";
   CHECK(why("webpush:") == std::string("the channel 'webpush:' is not available; ") + channels);
   CHECK(why("secret-token") == std::string("a target without a channel; ") + channels);
+  for (std::string_view text : {"http://h:0/", "http://h:70000/", "ntfy://h:65536/t"})
+    CHECK_THAT(why(text), Catch::Contains("is no port: 1 to 65535"));
   CHECK(why("https:/secret") == "a target that begins with 'https:' is not a whole URL: https://HOST/... was expected");
   CHECK(why("https://secret token/") == "a target that begins with 'https:' is not a whole URL: https://HOST/... was expected");
   for (std::string_view text : {"ntfy://u:secret@h/", "ntfy://u:secret@h/a/secret", "ntfy://u:secret@h/sec%20ret"})

@@ -103,6 +103,15 @@ TEST_CASE("a notification reaches each target once, and its row is done") {
   CHECK_FALSE(stage.push->next_tick());
 }
 
+TEST_CASE("an answer's status counts, however long its body") {
+  HttpReceiver webhook([](const Request&, std::size_t) { return Response{200, {}, std::string(8U << 20U, 'x')}; });
+  Stage stage({webhook.url("/hook")});
+  stage.notify("n1");
+  stage.run_until([&] { return stage.count("delivered") + stage.count("failed_attempts") == 1; });
+  CHECK(stage.count("delivered") == 1);
+  CHECK(webhook.requests().size() == 1);
+}
+
 TEST_CASE("failures are tried again with the same id, until success") {
   HttpReceiver webhook([](const Request&, std::size_t i) {
     Response response;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <boost/url.hpp>
+#include <charconv>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 
 #include "plugins/push/digest.h"
@@ -64,6 +66,12 @@ std::string_view symbol_of(const Message& message) {
   return message.level == "critical" ? "rotating_light" : "warning";
 }
 
+bool is_port(std::string_view text) {
+  std::uint16_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size() && number != 0;
+}
+
 }  // namespace
 
 Result<Target> Target::parse(std::string_view text) {
@@ -79,6 +87,8 @@ Result<Target> Target::parse(std::string_view text) {
     return invalid(
         fmt::format("a target that begins with '{}:' is not a whole URL: {}://HOST/... was expected", scheme, scheme));
   urls::url url = *parsed;
+  if (url.has_port() && !is_port(url.port()))
+    return invalid(fmt::format("'{}' is no port: 1 to 65535", std::string(url.port())));
 
   Target target;
   target.key_ = digest_of({text});

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <unordered_map>
 
 namespace millrace::config {
 namespace {
@@ -71,6 +72,7 @@ class Builder final : public YAML::EventHandler {
     std::size_t nodes_before;
     std::size_t depth = 1;  ///< levels in it so far, itself included
     std::optional<Node> key;
+    std::unordered_map<std::string, std::size_t> keys;  ///< of a map: where each stands among its entries
     bool expects_key() const { return node.is_map() && !key; }
   };
   struct Anchored {
@@ -106,7 +108,7 @@ class Builder final : public YAML::EventHandler {
     std::size_t before = nodes_;
     count(1, place(mark));
     if (open_.size() + 1 > limits_.depth) too_deep(place(mark));
-    open_.push_back({node_at(kind, mark), anchor, before, 1, std::nullopt});
+    open_.push_back({node_at(kind, mark), anchor, before, 1, std::nullopt, {}});
   }
 
   void end() {
@@ -136,25 +138,28 @@ class Builder final : public YAML::EventHandler {
     if (!key.is_scalar()) throw Refused{key.position, "a key must be a plain text"};
     // A value that is not there is reported by yaml-cpp where the next thing begins.
     if (node.kind == Node::Kind::null && node.position.line != key.position.line) node.position = key.position;
-    if (key.text == "<<" && !key.quoted) return merge(parent.node, key, std::move(node));
-    for (Entry& entry : parent.node.entries) {
-      if (entry.key != key.text) continue;
-      if (entry.position.line == 0) {  // came by a merge key: what stands here wins
-        entry.position = key.position;
-        entry.value = std::move(node);
+    if (key.text == "<<" && !key.quoted) return merge(parent, key, std::move(node));
+    auto [known, fresh] = parent.keys.try_emplace(key.text, parent.node.entries.size());
+    if (!fresh) {
+      Entry& entry = parent.node.entries[known->second];
+      if (entry.position.line != 0) {
+        problems_.add(key.position, "duplicate key '" + key.text + "', first at line " + std::to_string(entry.position.line));
         return;
       }
-      problems_.add(key.position, "duplicate key '" + key.text + "', first at line " + std::to_string(entry.position.line));
+      // It came by a merge key: what stands here wins.
+      entry.position = key.position;
+      entry.value = std::move(node);
       return;
     }
     parent.node.entries.push_back({key.text, key.position, std::move(node)});
   }
 
   /// Merged entries are marked by line 0 until the map ends, so that the map's own win over them.
-  void merge(Node& into, const Node& key, Node from) {
+  void merge(Open& into, const Node& key, Node from) {
     if (from.is_map()) {
       for (Entry& entry : from.entries)
-        if (!into.find(entry.key)) into.entries.push_back({entry.key, {}, std::move(entry.value)});
+        if (into.keys.try_emplace(entry.key, into.node.entries.size()).second)
+          into.node.entries.push_back({entry.key, {}, std::move(entry.value)});
       return;
     }
     if (!from.is_list()) throw Refused{key.position, "a merge key needs a map or a list of maps, not " + from.shown()};

@@ -146,6 +146,13 @@ Records::Returned Records::take(lua_State* L, const char* function) {
   }
   const auto size = static_cast<lua_Integer>(lua_rawlen(L, -1));
   interpreter_.budget().charge(L, static_cast<std::uint64_t>(size));
+  if (size == 0) {
+    // An empty table is an empty list; one with fields was meant as a record, and would be lost without a word.
+    lua_pushnil(L);
+    if (lua_next(L, -2) != 0)
+      luaL_error(L, "%s() returned a plain table; a new record is made by Record{name = value, ...}, a list is {record, ...}",
+                 function);
+  }
   for (lua_Integer i = 1; i <= size; ++i) {
     lua_rawgeti(L, -1, i);
     returned_.push_back(returned_record(L, -1, function));

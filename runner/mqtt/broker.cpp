@@ -5,6 +5,8 @@
 #include <array>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <charconv>
+#include <cstdint>
 
 namespace millrace::mqtt {
 namespace {
@@ -35,7 +37,10 @@ Result<std::string> paho_address(std::string_view broker) {
   for (const Scheme& scheme : schemes) {
     if (std::string_view(url->scheme()) != scheme.name) continue;
     std::string_view port = url->has_port() ? std::string_view(url->port()) : scheme.port;
-    if (url->has_port() && url->port_number() == 0) return bad_address(broker, "has no valid port");
+    std::uint16_t number = 0;
+    auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (error != std::errc{} || end != port.data() + port.size() || number == 0)
+      return bad_address(broker, "has no valid port: 1 to 65535");
     std::string_view path = url->encoded_path();
     bool websocket = scheme.name.starts_with("ws");
     if (!websocket && !path.empty() && path != "/") return bad_address(broker, "has more than an address");

@@ -74,6 +74,15 @@ TEST_CASE("ten megabytes of brackets are refused at once") {
   CHECK(within_size.size() == 1);
 }
 
+TEST_CASE("a key that a merge brought may be said again once, and among many keys each is found") {
+  CHECK(problems_of("base: &b {k: 1}\nuse:\n  <<: *b\n  k: 2\n  k: 3\n") ==
+        std::vector<std::string>{"p.yaml:5:3: duplicate key 'k', first at line 4"});
+  std::string many;
+  for (int i = 0; i < 40'000; ++i) many += "k" + std::to_string(i) + ": 1\n";
+  CHECK(problems_of(many + "k39999: 2\n") ==
+        std::vector<std::string>{"p.yaml:40001:1: duplicate key 'k39999', first at line 40000"});
+}
+
 TEST_CASE("a merge key fills in what a map does not say itself") {
   Problems problems("p.yaml");
   auto root = parse_yaml("base: &b {k: 1, l: 2}\nuse:\n  <<: *b\n  k: 9\n", problems);

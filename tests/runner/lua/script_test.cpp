@@ -61,6 +61,16 @@ TEST_CASE("what process returns is a record, a list of records or nil; anything 
   }
 }
 
+TEST_CASE("a plain table of fields is no record, and says how to make one; an empty table is an empty list") {
+  ScriptRun fields(process_function("return {dew = 1, comfort = 'dry'}"));
+  CHECK(fields.process(R"({"v":1})").empty());
+  REQUIRE(fields.errors.size() == 1);
+  CHECK_THAT(fields.errors[0], Catch::Contains("process() returned a plain table; a new record is made by Record{"));
+  ScriptRun none(process_function("return {}"));
+  CHECK(none.process(R"({"v":1})").empty());
+  CHECK(none.errors.empty());
+}
+
 TEST_CASE("an error rejects the record as it came in, with message and traceback, and variables live on") {
   ScriptRun run(R"(
 count = 0
