@@ -35,7 +35,9 @@ class Rig {
         .set("messageId", ++messages_)
         .set("rpm", rpm_.next(rpm, interval_seconds_, random_, offsets.rpm))
         .set("torque", torque_.next(torque, interval_seconds_, random_, offsets.torque))
+        .set("torque_unit", Value::string("kNm"))
         .set("hook_load", hook_load_.next(hook_load, interval_seconds_, random_, offsets.hook_load))
+        .set("hook_load_unit", Value::string("t"))
         .stamp();
   }
 

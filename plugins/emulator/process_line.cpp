@@ -37,6 +37,7 @@ class Machine {
         .set("messageId", ++messages_)
         .set("temperature", degrees)
         .set("pressure", bar)
+        .set("pressure_unit", Value::string("bar"))
         .set("status", Value::string(trouble == Trouble::valve ? "fault" : "ok"))
         .stamp();
   }

@@ -59,6 +59,7 @@ class Vehicle {
         .set("lat", quantise(yard_latitude + north / metres_per_degree, 1e-6))
         .set("lon", quantise(yard_longitude + east / (metres_per_degree * std::cos(yard_latitude * pi / 180)), 1e-6))
         .set("speed", quantise(std::abs(speed) * 3.6, 0.1))
+        .set("speed_unit", Value::string("km/h"))
         .set("heading", quantise(course, 1))
         .stamp();
   }
