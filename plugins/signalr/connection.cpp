@@ -67,6 +67,8 @@ void Connection::send(const SharedFrame& frame) {
   hub_.touch(*this);
 }
 
+void Connection::send_text(std::string_view text) { send(framed(json_protocol(transport_->framing()), text)); }
+
 void Connection::flush() {
   flush_due_ = false;
   if (cut_) return;
@@ -196,6 +198,7 @@ void Connection::received_all() {
 void Connection::received(std::string_view bytes) {
   last_received_ = hub_.now_;
   if (closing_ || protocol_ == &plain_protocol() || bytes.empty()) return;
+  if (hub_.raw_) return hub_.raw_(*this, bytes);
   in_ += bytes;
   if (queue_.replay()) unacknowledged_ += bytes.size();
   consume();
@@ -319,6 +322,7 @@ void Connection::tick(Time now) {
     end_ = End::timeout;
     return abort();
   }
+  if (hub_.raw_) return;
   if (!protocol_) {
     if (now - opened_ >= options.handshake_timeout) refuse_handshake(cancelled_handshake().response());
     return;

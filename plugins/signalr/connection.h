@@ -57,6 +57,9 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   /// Queues a frame, which flush() sends. Nothing happens to a connection that is closing.
   void send(const SharedFrame& frame);
 
+  /// Sends text as it is, on a hub without a hub protocol.
+  void send_text(std::string_view text);
+
   /// Writes what is queued, then what is owed.
   void flush();
 

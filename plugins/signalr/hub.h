@@ -86,6 +86,13 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   /// Asked about every request to the hub and its plain WebSocket; who may not make it gets 401. Before open().
   void authorize(std::function<bool(const http::Request&)> allowed) { allowed_ = std::move(allowed); }
 
+  /// Sent with every answer to negotiate. Before open().
+  void negotiate_with(std::vector<http::Header> headers) { negotiate_headers_ = std::move(headers); }
+
+  /// Serves connections without a hub protocol: `received` gets what clients send, as it comes, and there is no handshake, no
+  /// ping and no broadcast. Before open().
+  void raw(std::function<void(Connection&, std::string_view)> received) { raw_ = std::move(received); }
+
   /// Called when a client has come, with the request that it came with, before it has shaken hands; and when one has gone.
   /// Before open().
   void on_connect(std::function<void(Connection&, const http::Request&)> connected) { connected_ = std::move(connected); }
@@ -187,6 +194,8 @@ class Hub final : public std::enable_shared_from_this<Hub> {
 
   std::unordered_map<std::string, Declared> methods_;  ///< by lower-case name
   std::function<bool(const http::Request&)> allowed_;
+  std::vector<http::Header> negotiate_headers_;
+  std::function<void(Connection&, std::string_view)> raw_;
   std::function<void(Connection&, const http::Request&)> connected_;
   std::function<void(Connection&)> disconnected_;
   std::unordered_map<std::string, Pending> pending_;  ///< negotiated, by token

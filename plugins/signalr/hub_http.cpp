@@ -80,7 +80,8 @@ bool Hub::admit(const http::Request& request, http::Exchange& exchange) {
   } else if (allowed_ && !allowed_(request)) {
     auto headers = origins_.headers(request);
     headers.emplace_back("WWW-Authenticate", "Bearer");
-    exchange.respond({.status = 401, .body = "A valid token is needed.\n", .headers = std::move(headers)});
+    // Without a body, as ASP.NET Core does: clients then show the status in words.
+    exchange.respond({.status = 401, .content_type = "", .headers = std::move(headers)});
   } else {
     return true;
   }
@@ -106,6 +107,7 @@ void Hub::negotiate(const http::Request& request, http::Exchange exchange) {
   }
   auto headers = origins_.headers(request);
   headers.emplace_back("Cache-Control", "no-store");
+  headers.insert(headers.end(), negotiate_headers_.begin(), negotiate_headers_.end());
   exchange.respond({.content_type = "application/json",
                     .body = negotiation_body(negotiation, id, token, options_.transports),
                     .headers = std::move(headers)});

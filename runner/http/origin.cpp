@@ -1,6 +1,7 @@
 #include "runner/http/origin.h"
 
 #include <algorithm>
+#include <cctype>
 
 namespace millrace::http {
 namespace {
@@ -21,6 +22,17 @@ bool is_own(const Request& request, const std::string& origin) {
   if (!host || host->empty()) return false;
   if (request.loopback_listener && !is_loopback_name(without_port(*host))) return false;
   return origin == (request.secure ? "https://" : "http://") + *host;
+}
+
+/// The headers that a preflight asks for; without a list that makes sense those that SignalR clients send by themselves. A page
+/// that may connect at all may send what headers it likes.
+std::string wanted_headers(const Request& request) {
+  const std::string* asked = request.header("Access-Control-Request-Headers");
+  auto is_list = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == ',' || c == ' ';
+  };
+  if (asked && !asked->empty() && std::all_of(asked->begin(), asked->end(), is_list)) return *asked;
+  return "x-requested-with, x-signalr-user-agent, authorization, content-type";
 }
 
 }  // namespace
@@ -47,8 +59,7 @@ Response Origins::preflight(const Request& request) const {
   if (!allow(request)) return {.status = 403, .body = "This origin is not allowed here.\n"};
   Response response{.status = 204, .content_type = "", .headers = headers(request)};
   response.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
-  response.headers.emplace_back("Access-Control-Allow-Headers",
-                                "x-requested-with, x-signalr-user-agent, authorization, content-type");
+  response.headers.emplace_back("Access-Control-Allow-Headers", wanted_headers(request));
   response.headers.emplace_back("Access-Control-Max-Age", "600");
   return response;
 }

@@ -1,19 +1,19 @@
 // A hub for tests of clients, on the hub server that the signalr stage is written on: at /testhub, without WebSockets at
-// /testhub-nowebsockets, with a token of /generateJwtToken at /authorizedhub, and reached by a redirect at /redirect. Prints
-// its port as JSON, then reads one command a line from standard input, and ends with it:
+// /testhub-nowebsockets, with a token of /generateJwtToken at /authorizedhub, and what faces.h adds. It offers the endpoints
+// and methods that the functional tests of Microsoft's TypeScript client call. Prints its port as JSON, then reads one command
+// a line from standard input, and ends with it:
 //   {"publish": [{"device", "value", "pad"?, "kind"?}]}   one batch
 //   {"retire": true}                                      closes the hub as a removed stage does, and opens a new one
 // and after each writes the hub's counters as one JSON line. Options of the hub come as JSON in the first argument.
 
 #include <fmt/core.h>
 
-#include <atomic>
 #include <iostream>
 #include <map>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "faces.h"
 #include "plugins/signalr/attachment.h"
 #include "plugins/signalr/messagepack.h"
 #include "plugins/signalr/methods.h"
@@ -235,39 +235,9 @@ signalr::HubOptions authorized(signalr::HubOptions options) {
   return options;
 }
 
-/// Sends who negotiates on to the hub at the given `baseUrl`, telling it how many this has happened to.
-http::Response redirect(const http::Request& request) {
-  static std::atomic<int> redirects = 0;
-  std::string url = request.parameter("baseUrl").value_or("") + "/testHub?numRedirects=" + std::to_string(++redirects);
-  return {.content_type = "application/json", .body = json{{"url", url}}.dump()};
-}
-
-/// Tokens good for 5 seconds.
-class Tokens {
- public:
-  std::string make() {
-    std::lock_guard lock(mutex_);
-    return made_.emplace(signalr::random_id(), Clock::now() + std::chrono::seconds(5)).first->first;
-  }
-
-  /// Whether a request has one, in its header or in its query.
-  bool allow(const http::Request& request) {
-    const std::string* header = request.header("Authorization");
-    bool bearer = header && header->starts_with("Bearer ");
-    std::string token = bearer ? header->substr(7) : request.parameter("access_token").value_or("");
-    std::lock_guard lock(mutex_);
-    auto found = made_.find(token);
-    return found != made_.end() && Clock::now() < found->second;
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  std::mutex mutex_;
-  std::map<std::string, Clock::time_point> made_;
-};
-
 int main(int argc, char** argv) {
-  signalr::HubOptions options = read_options(argc > 1 ? json::parse(argv[1]) : json::object());
+  json argument = argc > 1 ? json::parse(argv[1]) : json::object();
+  signalr::HubOptions options = read_options(argument);
   http::Listener listener({.address = {.port = 0}});
   auto port = listener.start();
   if (!port) {
@@ -275,17 +245,23 @@ int main(int argc, char** argv) {
     return 1;
   }
   http::Routes& routes = listener.routes();
-  auto hub = attach(routes, options);
+  auto current = std::make_shared<std::weak_ptr<signalr::Hub>>();
+  auto open = [&] {
+    return attach(routes, options, [current](signalr::Hub& made) {
+      add_test_methods(made);
+      made.negotiate_with(test::negotiation_cookies());
+      *current = made.weak_from_this();
+    });
+  };
+  auto hub = open();
   auto fallback = attach(routes, without_websockets(options));
-  auto tokens = std::make_shared<Tokens>();
+  test::Tokens tokens;
   auto locked = attach(routes, authorized(options), [tokens](signalr::Hub& made) {
     add_calls(made);
-    made.authorize([tokens](const http::Request& request) { return tokens->allow(request); });
+    made.authorize([tokens](const http::Request& request) { return tokens.allow(request); });
   });
-  auto making =
-      routes.add("/generateJwtToken",
-                 http::Routes::answering([tokens](const http::Request&) { return http::Response{.body = tokens->make()}; }));
-  auto redirects = routes.add("/redirect/negotiate", http::Routes::answering(redirect));
+  auto echo = attach(routes, {.path = "/echo", .plain = "", .origins = options.origins}, test::serve_echo);
+  auto faces = test::add_faces(routes, options.origins, tokens, current, argument.value("webworker", ""));
   std::cout << json{{"port", *port}} << std::endl;
 
   std::string line;
@@ -297,12 +273,13 @@ int main(int argc, char** argv) {
     }
     if (command.contains("retire")) {
       hub.reset();
-      hub = attach(routes, options);
+      hub = open();
     }
     std::cout << figures(hub->hub().counters()) << std::endl;
   }
   hub.reset();
   fallback.reset();
   locked.reset();
+  echo.reset();
   listener.stop();
 }

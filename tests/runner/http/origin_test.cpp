@@ -60,6 +60,11 @@ TEST_CASE("CORS headers name the exact origin, with credentials") {
   CHECK(value_of(headers, "Vary") == "Origin");
   auto preflight = listed.preflight(from("127.0.0.1", "https://a.example"));
   CHECK(preflight.status == 204);
+  auto asking = from("127.0.0.1", "https://a.example");
+  asking.headers.emplace_back("Access-Control-Request-Headers", "authorization,x-tenant");
+  CHECK(value_of(listed.preflight(asking).headers, "Access-Control-Allow-Headers") == "authorization,x-tenant");
+  asking.headers.back().second = "x\r\nSet-Cookie: a=b";
+  CHECK(value_of(listed.preflight(asking).headers, "Access-Control-Allow-Headers").starts_with("x-requested-with"));
   CHECK(value_of(preflight.headers, "Access-Control-Allow-Headers") ==
         "x-requested-with, x-signalr-user-agent, authorization, content-type");
 }
