@@ -35,6 +35,8 @@ Connection::Connection(Hub& hub, std::string id, std::string token, const Protoc
       token_(std::move(token)),
       protocol_(protocol),
       queue_(hub.options().client_queue, hub.options().slow_client),
+      allowed_(hub.options().message_rate),
+      allowed_at_(now),
       opened_(now),
       last_received_(now),
       last_sent_(now) {}
@@ -155,6 +157,25 @@ void Connection::abort() {
   drop();
 }
 
+void Connection::when_released(std::function<void()> then) {
+  if (!held_) return then();
+  released_ = std::move(then);
+}
+
+/// Nothing is lost of what came too fast: it waits here, at most what one read brings, and further on with the client.
+void Connection::allow_more(Time now) {
+  double rate = hub_.options().message_rate;
+  allowed_ = std::min(rate, allowed_ + rate * std::chrono::duration<double>(now - allowed_at_).count());
+  allowed_at_ = now;
+  if (!held_ || allowed_ < 1) return;
+  held_ = false;
+  consume();
+  received_all();
+  if (held_ || leaving()) return;
+  if (auto then = std::exchange(released_, nullptr)) then();
+  if (!cut_) transport_->resume_reading();
+}
+
 /// Without a word from either side; the client may come back if it is not closed.
 void Connection::drop() {
   if (!std::exchange(doomed_, false)) return;
@@ -171,6 +192,7 @@ void Connection::ended() {
   queue_.cut();
   receipts_.cut();
   in_.clear();
+  held_ = false;
 }
 
 void Connection::resume(std::unique_ptr<Transport> transport) {
@@ -197,6 +219,7 @@ void Connection::received_all() {
 
 void Connection::received(std::string_view bytes) {
   last_received_ = hub_.now_;
+  probed_ = false;
   if (closing_ || protocol_ == &plain_protocol() || bytes.empty()) return;
   if (hub_.raw_) return hub_.raw_(*this, bytes);
   in_ += bytes;
@@ -213,6 +236,7 @@ void Connection::received_too_much() {
 }
 
 void Connection::consume() {
+  if (held_) return;
   std::size_t limit = hub_.options().message_bytes;
   std::string bytes = std::exchange(in_, {});
   std::string_view rest = bytes;
@@ -220,6 +244,11 @@ void Connection::consume() {
     Cut cut = (protocol_ ? protocol_ : &json_protocol())->cut(rest);
     if (cut.payload > limit) return received_too_much();
     if (cut.size == 0) break;
+    if (allowed_ < 1) {
+      if (!std::exchange(held_, true)) hub_.counters_.held.add();
+      break;
+    }
+    allowed_ -= 1;
     std::string_view message = rest.substr(0, cut.size);
     rest.remove_prefix(cut.size);
     if (!(protocol_ ? handle(message) : handle_first(message))) return;
@@ -306,6 +335,19 @@ void Connection::invoke(Message message) {
   hub_.dispatch(*this, std::move(message));
 }
 
+/// Whether silence means that the client is gone: it pings by itself, or a WebSocket ping, which even a client that does not
+/// know of it answers, asks it in time.
+bool Connection::answers_probes(Time now) {
+  if (protocol_ == &plain_protocol() || client_pings_) return true;
+  if (transport_->framing() != Framing::websocket) return false;
+  if (!probed_ && now - last_received_ >= hub_.options().client_timeout / 2) {
+    probed_ = true;
+    transport_->ping(queue_);
+    flush();
+  }
+  return true;
+}
+
 void Connection::tick(Time now) {
   const HubOptions& options = hub_.options();
   if (cut_) {
@@ -323,12 +365,14 @@ void Connection::tick(Time now) {
     return abort();
   }
   if (hub_.raw_) return;
+  allow_more(now);
+  if (leaving() || cut_) return;
   if (!protocol_) {
     if (now - opened_ >= options.handshake_timeout) refuse_handshake(cancelled_handshake().response());
     return;
   }
   bool plain = protocol_ == &plain_protocol();
-  if ((plain || client_pings_) && now - last_received_ >= options.client_timeout)
+  if (answers_probes(now) && now - last_received_ >= options.client_timeout)
     return close(End::timeout, "The client has been silent for too long.", true);
   acknowledge();
   // Polls show by themselves that the client lives, and that the server does.

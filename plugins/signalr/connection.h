@@ -87,7 +87,13 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   /// Ends the connection with a Close message, then the transport's own closing.
   void close(End why, std::string_view error, bool allow_reconnect);
 
-  /// Looks at the clocks: time-outs, keep-alive.
+  /// Whether it has sent messages faster than it may, so that the rest waits for a tick.
+  bool held() const { return held_; }
+
+  /// Calls `then` once, when it no longer is; at once if it is not. One at a time.
+  void when_released(std::function<void()> then);
+
+  /// Looks at the clocks: time-outs, keep-alive, how many messages are allowed by now.
   void tick(Time now);
 
   /// Ends at once.
@@ -96,6 +102,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   void received(std::string_view bytes) override;
   void received_too_much() override;
   void received_all() override;
+  bool wants_more() const override { return !held_; }
   void writable() override { flush(); }
   void broken() override;
   void ended() override;
@@ -107,6 +114,8 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   bool leaving() const { return closing_ || (!cut_ && transport_->closing()); }
   void drop();
   void acknowledge();
+  void allow_more(Time now);
+  bool answers_probes(Time now);
   void consume();
   bool handle_first(std::string_view message);
   bool handle(std::string_view message);
@@ -128,7 +137,9 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   bool selective_ = false;
   bool closing_ = false;
   bool offers_resuming_ = false;
-  bool cut_ = false;        ///< without a transport for now; the client may resume
+  bool cut_ = false;  ///< without a transport for now; the client may resume
+  bool held_ = false;
+  bool probed_ = false;     ///< asked whether it lives since it was last heard
   bool doomed_ = false;     ///< drop() is due
   bool flush_due_ = false;  ///< in the hub's list of those to flush
   bool client_pings_ = false;
@@ -140,6 +151,9 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   std::size_t unacknowledged_ = 0;    ///< bytes from the client since our last acknowledgement
   std::unique_ptr<Streams> streams_;  ///< made when the first is begun
   std::vector<std::string> groups_;
+  std::function<void()> released_;
+  double allowed_;  ///< messages that may still come now
+  Time allowed_at_;
   Time opened_;
   Time last_received_;
   Time last_sent_;  ///< or, without a hub protocol, last asked whether it lives

@@ -35,6 +35,7 @@ struct HubOptions {
   Time flush{0};                           ///< how long records gather before they go out
   std::size_t message_bytes = 32U << 10U;  ///< of one message from a client
 
+  double message_rate = 1000;          ///< a client's messages a second, and in a burst
   std::size_t replay_bytes = 100'000;  ///< kept for a client that may reconnect without loss; 0: that is not offered
 
   Transports transports = {};
@@ -54,6 +55,7 @@ struct HubCounters {
   Counter clients;  ///< now
   Counter connected;
   Counter resumed;  ///< connections that were cut and went on
+  Counter held;     ///< times that a client's messages came too fast
   Counter frames;   ///< made, each for any number of clients
   Counter records;  ///< queued to clients, or owed
   Counter conflated;
@@ -110,6 +112,12 @@ class Hub final : public std::enable_shared_from_this<Hub> {
 
   void subscribe(Connection& connection, const std::vector<std::string>& groups);
   void unsubscribe(Connection& connection, const std::vector<std::string>& groups);
+
+  /// Calls `what` with every connection; it must not end any.
+  template <class What>
+  void each(What what) {
+    for (const auto& connection : connections_) what(*connection);
+  }
 
   /// The client of that id, or null.
   std::shared_ptr<Connection> find(std::string_view id) const;

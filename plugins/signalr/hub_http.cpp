@@ -188,9 +188,13 @@ void Hub::receive(const http::Request& request, http::Exchange exchange) {
   if (connection->transport_->framing() == Framing::websocket)
     return refuse(request, exchange, 405, "A WebSocket connection takes no POST.");
   if (connection->transport_->closing()) return refuse(request, exchange, 404, unknown_connection);
+  if (connection->held()) return refuse(request, exchange, 429, "The messages before are still waiting.");
   connection->received(request.body);
   connection->received_all();
-  exchange.respond({.content_type = "text/plain", .headers = origins_.headers(request)});
+  connection->when_released(
+      [kept = std::make_shared<http::Exchange>(std::move(exchange)), headers = origins_.headers(request)] {
+        kept->respond({.content_type = "text/plain", .headers = headers});
+      });
 }
 
 void Hub::remove(const http::Request& request, http::Exchange exchange) {

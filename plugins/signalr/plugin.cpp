@@ -36,6 +36,7 @@ class Broadcaster final : public Sink, public Broadcasts {
     Duration flush{0};
     Bytes replay_buffer{100'000};
     Bytes message_size{32U << 10U};
+    std::uint32_t message_rate = 1000;
     Duration keep_alive = 15s;
     Duration client_timeout = 30s;
     Duration handshake_timeout = 15s;
@@ -101,6 +102,10 @@ void Broadcaster::Config::describe(Fields<Config>& f) {
       .doc("The longest message that a client may send; a longer one ends its connection.")
       .min(Bytes{1U << 10U})
       .max(Bytes{1U << 20U});
+  f.field("message_rate", &Config::message_rate)
+      .doc("Messages a second that one client may send, and at once; what comes faster waits with the client, and is not lost.")
+      .min(1)
+      .max(1'000'000);
   f.field("keep_alive", &Config::keep_alive)
       .doc("After so long a silence a client is sent a ping; clients expect one every 15 s.")
       .min(100ms)
@@ -138,6 +143,7 @@ HubOptions Broadcaster::options() const {
   options.series = config_.series;
   options.replay_bytes = config_.replay_buffer.count;
   options.message_bytes = config_.message_size.count;
+  options.message_rate = config_.message_rate;
   options.keep_alive = std::chrono::ceil<HubOptions::Time>(config_.keep_alive);
   options.client_timeout = std::chrono::ceil<HubOptions::Time>(config_.client_timeout);
   options.handshake_timeout = std::chrono::ceil<HubOptions::Time>(config_.handshake_timeout);
@@ -176,6 +182,7 @@ void Broadcaster::show_figures() {
   show("clients_connected", figures.connected);
   show("clients_refused", figures.refused_full);
   show("clients_resumed", figures.resumed);
+  show("clients_held", figures.held);
   show("frames", figures.frames);
   show("client_records", figures.records);
   show("client_records_conflated", figures.conflated);

@@ -30,6 +30,9 @@ class Transport {
     /// Everything received for now was handed over; what has been answered may go out.
     virtual void received_all() = 0;
 
+    /// Whether it takes more from the client now; if not, resume_reading() follows.
+    virtual bool wants_more() const = 0;
+
     /// The socket takes bytes again; the queue may have run empty.
     virtual void writable() = 0;
 
@@ -56,6 +59,9 @@ class Transport {
 
   /// No more is to be read. After what is queued the closing handshake follows, within a time that the owner watches.
   virtual void close(Outgoing& queue, http::websocket::CloseCode code, std::string_view reason) = 0;
+
+  /// The owner takes more again.
+  virtual void resume_reading() {}
 
   /// Whether close() was called or the client has begun to close: nothing more may be queued.
   virtual bool closing() const = 0;

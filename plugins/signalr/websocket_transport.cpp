@@ -27,11 +27,19 @@ WebSocketTransport::WebSocketTransport(Owner& owner, std::unique_ptr<http::Strea
 void WebSocketTransport::start() { wait_readable(); }
 
 void WebSocketTransport::wait_readable() {
-  stream_->when_readable([this] { read(); });
+  waits_ = true;
+  stream_->when_readable([this] {
+    waits_ = false;
+    read();
+  });
+}
+
+void WebSocketTransport::resume_reading() {
+  if (!waits_ && state_ != State::ended) wait_readable();
 }
 
 void WebSocketTransport::read() {
-  for (int i = 0; i < reads_a_turn && state_ != State::ended; ++i) {
+  for (int i = 0; i < reads_a_turn && state_ != State::ended && goes_on(); ++i) {
     http::Io io = stream_->read(scratch_);
     if (io.closed) return end();
     if (io.bytes == 0) break;
@@ -47,8 +55,11 @@ void WebSocketTransport::read() {
   owner_.received_all();
   if (state_ == State::ended) return;
   finish_if_done();
-  if (state_ != State::ended) wait_readable();
+  if (state_ != State::ended && goes_on()) wait_readable();
 }
+
+/// Whether there is a use for reading; of a client that is to go only its Close frame is awaited.
+bool WebSocketTransport::goes_on() const { return state_ == State::closing || owner_.wants_more(); }
 
 void WebSocketTransport::data(websocket::Opcode, std::string_view bytes, bool) {
   if (state_ == State::open) owner_.received(bytes);

@@ -24,6 +24,7 @@ class WebSocketTransport final : public Transport, private http::websocket::Fram
   void close(Outgoing& queue, http::websocket::CloseCode code, std::string_view reason) override;
   bool closing() const override { return state_ != State::open; }
   bool cut() const override { return cut_; }
+  void resume_reading() override;
   void ping(Outgoing& queue) override;
   void abort() override;
 
@@ -31,6 +32,7 @@ class WebSocketTransport final : public Transport, private http::websocket::Fram
   enum class State { open, closing, ended };
 
   void wait_readable();
+  bool goes_on() const;
   void read();
   void end();
   void finish_if_done();
@@ -48,6 +50,7 @@ class WebSocketTransport final : public Transport, private http::websocket::Fram
   StreamWriter writer_;
   State state_ = State::open;
   bool cut_ = false;
+  bool waits_ = false;  ///< for something to read
   bool writing_ended_ = false;
   bool violated_ = false;  ///< the client broke the framing: what it sends is not read any more
 };

@@ -32,7 +32,7 @@ for (const messagepack of [false, true]) {
     const name = `${messagepack ? 'messagepack' : 'json'}, ${unnoticed ? 'before the server has noticed' : 'seen by both sides'}`;
     test(`cut in the middle of ${count} messages each way: ${name}`, async (t) => {
       // Buffers for a part of it only, so that both sides also wait for acknowledgements.
-      const hub = await TestHub.start(t, { replay: 40_000 });
+      const hub = await TestHub.start(t, { replay: 40_000, message_rate: 100_000 });
       const { proxy, connection } = await proxied(t, hub, { messagepack, stateful: { bufferSize: 40_000 } });
       const { items, done } = stream(connection, count);
       let sent = 0;

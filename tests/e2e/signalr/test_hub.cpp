@@ -35,6 +35,8 @@ signalr::HubOptions read_options(const json& from) {
   options.flush = Time(from.value("flush", options.flush.count()));
   options.poll_timeout = Time(from.value("poll_timeout", options.poll_timeout.count()));
   options.attach_timeout = Time(from.value("attach_timeout", options.attach_timeout.count()));
+  options.message_rate = from.value("message_rate", options.message_rate);
+  options.max_connections = from.value("max_connections", options.max_connections);
   options.replay_bytes = from.value("replay", options.replay_bytes);
   options.origins = from.value("origins", options.origins);
   return options;
