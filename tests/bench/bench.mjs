@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fanout } from './fanout.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '..', '..');
@@ -160,6 +161,8 @@ function writeInput() {
 const perRecord = (cpu) => (cpu / LINES) * 1e6;
 
 const BENCHMARKS = {
+  fanout: fanout({ start, note, folder, build: BUILD, here: HERE }),
+
   async file() {
     const env = { INPUT, OUTPUT: join(folder, 'out.jsonl') };
     const parse = await measured('node', [join(HERE, 'json_parse.mjs'), INPUT]);

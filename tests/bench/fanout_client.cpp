@@ -1,8 +1,9 @@
-// Many WebSocket clients in one thread, as light as can be, to measure a broadcaster by. Connects to a path that sends each
-// record as a WebSocket message of its own, and keeps a number of broadcasts in flight: for each that is due it writes the line
-// given as
-// --command to standard output, which whoever publishes reads; a broadcast has landed when every client has it. Says on
-// standard error how long they took, and with --pid how much CPU that process spent on them.
+// Many WebSocket clients in one thread, as light as can be, to measure a broadcaster by. They count a character that each
+// message has once, however the server frames its messages, and keep a number of broadcasts in flight, or with --rate begin so
+// many a second: for each that is due the line given as --command goes to standard output, which whoever publishes reads; a
+// broadcast has landed when every client has it. Says on standard error how long they took, and with --pid how much CPU that
+// process spent on them and what memory a connection cost it. With --idle it only connects, says that, and waits for the end of
+// its input.
 //
 //   mkfifo pipe; test_hub '{"client_queue":1048576}' < pipe > answers &
 //   fanout_client --port PORT --path /testhub/ws --clients 1000 --broadcasts 2000 --in-flight 16 --pid PID > pipe
@@ -14,10 +15,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -30,20 +33,26 @@ struct Options {
   int clients = 1000;
   long broadcasts = 2000;
   long in_flight = 1;
+  double rate = 0;  ///< broadcasts a second, whatever is in flight; 0: as many as --in-flight lets
   int pid = 0;
+  bool idle = false;
+  char marker = '\n';    ///< once in each message
+  std::string protocol;  ///< Sec-WebSocket-Protocol
+  std::string hello;     ///< hexadecimal: sent as one binary message after the upgrade
   std::string command = R"({"publish":[{"device":"bench","value":1,"pad":130}]})";
 };
 
-/// Counts messages in a server's byte stream: unmasked frames, none of them control frames but pings.
+/// Counts messages in a server's byte stream of unmasked frames.
 struct Client {
   int socket = -1;
   long messages = 0;
   std::size_t skip = 0;  ///< payload bytes still to come
   std::string header;
 
-  void read(const char* data, std::size_t size) {
+  void read(const char* data, std::size_t size, char marker) {
     while (size > 0) {
       std::size_t passed = std::min(skip, size);
+      messages += std::count(data, data + passed, marker);
       skip -= passed;
       data += passed;
       size -= passed;
@@ -58,11 +67,19 @@ struct Client {
         skip = 0;
         for (std::size_t i = 2; i < wanted; ++i) skip = skip << 8U | static_cast<unsigned char>(header[i]);
       }
-      if ((header[0] & 0x0F) == 1) ++messages;
       header.clear();
     }
   }
 };
+
+/// A client's binary frame with a mask of zeros; `hexadecimal` stands for up to 125 bytes.
+std::string masked(const std::string& hexadecimal) {
+  std::string frame("\x82\x80\0\0\0\0", 6);
+  frame[1] = static_cast<char>(0x80U | hexadecimal.size() / 2);
+  for (std::size_t i = 0; i + 1 < hexadecimal.size(); i += 2)
+    frame += static_cast<char>(std::stoi(hexadecimal.substr(i, 2), nullptr, 16));
+  return frame;
+}
 
 Client connect_client(const Options& options) {
   Client client;
@@ -74,7 +91,8 @@ Client connect_client(const Options& options) {
   std::string request =
       "GET " + options.path +
       " HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+      (options.protocol.empty() ? "" : "Sec-WebSocket-Protocol: " + options.protocol + "\r\n") + "\r\n";
   std::string answer(1, '\0');
   bool sent = ::connect(client.socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
               ::send(client.socket, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size());
@@ -83,6 +101,10 @@ Client connect_client(const Options& options) {
   if (!head.starts_with("HTTP/1.1 101")) {
     std::cerr << "no WebSocket at port " << options.port << ' ' << options.path << '\n';
     std::exit(1);
+  }
+  if (!options.hello.empty()) {
+    std::string frame = masked(options.hello);
+    ::send(client.socket, frame.data(), frame.size(), MSG_NOSIGNAL);
   }
   ::fcntl(client.socket, F_SETFL, O_NONBLOCK);
   return client;
@@ -102,6 +124,20 @@ double cpu_of(int pid) {
   return (user + system) * 1e6 / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
+/// Resident memory of a process, in KiB.
+long resident_of(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  long pages = 0, resident = 0;
+  file >> pages >> resident;
+  return resident * (::sysconf(_SC_PAGESIZE) / 1024);
+}
+
+double quantile(std::vector<double>& values, double part) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1))];
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -112,10 +148,16 @@ int main(int argc, char** argv) {
   app.add_option("--clients", options.clients);
   app.add_option("--broadcasts", options.broadcasts);
   app.add_option("--in-flight", options.in_flight);
+  app.add_option("--rate", options.rate);
   app.add_option("--pid", options.pid);
+  app.add_flag("--idle", options.idle);
+  app.add_option("--marker", options.marker);
+  app.add_option("--protocol", options.protocol);
+  app.add_option("--hello", options.hello);
   app.add_option("--command", options.command);
   CLI11_PARSE(app, argc, argv);
 
+  long resident = options.pid != 0 ? resident_of(options.pid) : 0;
   int poll = ::epoll_create1(EPOLL_CLOEXEC);
   std::vector<Client> clients;
   for (int i = 0; i < options.clients; ++i) {
@@ -124,16 +166,37 @@ int main(int argc, char** argv) {
     ::epoll_ctl(poll, EPOLL_CTL_ADD, clients.back().socket, &event);
   }
 
+  double memory = options.pid != 0 ? static_cast<double>(resident_of(options.pid) - resident) / options.clients : 0;
+  if (options.idle) {
+    std::fprintf(stderr, "{\"clients\":%d,\"kib_per_connection\":%.2f}\n", options.clients, memory);
+    std::cin.ignore(std::numeric_limits<std::streamsize>::max());
+    return 0;
+  }
+
   std::vector<long> landed(static_cast<std::size_t>(options.broadcasts) + 1);  ///< how many clients have the n-th
   long begun = 0, done = 0;
+  using Clock = std::chrono::steady_clock;
+  std::vector<Clock::time_point> began(static_cast<std::size_t>(options.broadcasts) + 1);
+  std::vector<double> latencies;  ///< ms, of each hundredth delivery
+  long delivered = 0;
   double cpu_before = options.pid != 0 ? cpu_of(options.pid) : 0;
-  auto start = std::chrono::steady_clock::now();
+  auto start = Clock::now();
   std::vector<char> buffer(256U << 10U);
   std::vector<epoll_event> events(1024);
   while (done < options.broadcasts) {
-    for (; begun < options.broadcasts && begun - done < options.in_flight; ++begun) std::cout << options.command << '\n';
+    auto due = [&] {
+      if (begun == options.broadcasts) return false;
+      if (options.rate == 0) return begun - done < options.in_flight;
+      return static_cast<double>(begun) < std::chrono::duration<double>(Clock::now() - start).count() * options.rate;
+    };
+    for (; due(); ++begun) {
+      std::cout << options.command << '\n';
+      began[static_cast<std::size_t>(begun) + 1] = Clock::now();
+    }
     std::cout.flush();
-    int ready = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), 10'000);
+    bool paced = options.rate > 0 && begun < options.broadcasts;
+    int ready = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), paced ? 1 : 10'000);
+    if (ready == 0 && paced) continue;
     if (ready <= 0) {
       std::cerr << "nothing came for 10 s: " << done << " of " << begun << " broadcasts landed\n";
       return 1;
@@ -143,14 +206,23 @@ int main(int argc, char** argv) {
       ssize_t bytes = ::recv(client.socket, buffer.data(), buffer.size(), 0);
       if (bytes <= 0) continue;
       long before = client.messages;
-      client.read(buffer.data(), static_cast<std::size_t>(bytes));
-      for (long n = before + 1; n <= client.messages && n <= options.broadcasts; ++n) ++landed[static_cast<std::size_t>(n)];
+      client.read(buffer.data(), static_cast<std::size_t>(bytes), options.marker);
+      for (long n = before + 1; n <= client.messages && n <= options.broadcasts; ++n) {
+        ++landed[static_cast<std::size_t>(n)];
+        if (++delivered % 100 == 0)
+          latencies.push_back(
+              std::chrono::duration<double, std::milli>(Clock::now() - began[static_cast<std::size_t>(n)]).count());
+      }
     }
     while (done < begun && landed[static_cast<std::size_t>(done) + 1] == options.clients) ++done;
   }
-  auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  auto seconds = std::chrono::duration<double>(Clock::now() - start).count();
   double deliveries = static_cast<double>(options.broadcasts) * options.clients;
   std::fprintf(stderr, "{\"deliveries\":%.0f,\"seconds\":%.3f,\"per_second\":%.0f", deliveries, seconds, deliveries / seconds);
-  if (options.pid != 0) std::fprintf(stderr, ",\"cpu_us_per_delivery\":%.3f", (cpu_of(options.pid) - cpu_before) / deliveries);
+  std::fprintf(stderr, ",\"median_ms\":%.2f", quantile(latencies, 0.5));
+  std::fprintf(stderr, ",\"p99_ms\":%.2f", quantile(latencies, 0.99));
+  if (options.pid != 0)
+    std::fprintf(stderr, ",\"cpu_us_per_delivery\":%.3f,\"kib_per_connection\":%.2f",
+                 (cpu_of(options.pid) - cpu_before) / deliveries, memory);
   std::fprintf(stderr, "}\n");
 }

@@ -1,0 +1,157 @@
+// One message to many WebSocket clients: CPU of the server for each delivery, beside other servers in the same round. The server
+// runs on one core, one light client on the other. A named pipe carries a line for each broadcast from the client to who
+// publishes.
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+
+const PAD = 'p'.repeat(190);
+const LINE = `{"value":1,"~":"${PAD}"}`; // about 200 bytes, the marker once
+const hex = (...parts) => Buffer.concat(parts.map((part) => Buffer.from(part))).toString('hex');
+
+/// What the other servers want to hear before they send anything.
+const MQTT_HELLO = hex([0x10, 13, 0, 4], 'MQTT', [4, 2, 0, 0, 0, 1], 'c', [0x82, 6, 0, 1, 0, 1], 't', [0]);
+const NATS_HELLO = hex('CONNECT {"verbose":false,"pedantic":false}\r\nSUB t 1\r\n');
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export function fanout({ start, note, folder, build, here }) {
+  let made = 0;
+  const onCore = (core, command, args, options) => start('taskset', ['-c', String(core), command, ...args], options);
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  /// A named pipe that stays open until it is closed here.
+  function pipe() {
+    const path = join(folder, `fanout-${++made}`);
+    execFileSync('mkfifo', [path]);
+    return openSync(path, 'r+');
+  }
+
+  const kill = async (...children) => {
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(children.map((child) => child.ended));
+  };
+
+  async function millrace(options) {
+    const commands = pipe();
+    const server = onCore(0, join(build, 'tests', 'test_hub'), [JSON.stringify({ client_queue: 1 << 20, ...options })], {
+      stdio: [commands, 'pipe', 'inherit'],
+    });
+    const [text] = await once(server.stdout, 'data');
+    server.stdout.resume();
+    const { port } = JSON.parse(text);
+    const command = '{"publish":[{"device":"bench","value":1,"pad":125}]}';
+    return { server, commands, client: ['--port', port, '--path', '/testhub/ws', '--command', command], stop: () => kill(server) };
+  }
+
+  async function ws() {
+    const commands = pipe();
+    const server = onCore(0, 'node', [join(here, 'ws_server.mjs')], { stdio: [commands, 'pipe', 'inherit'] });
+    const [port] = await once(server.stdout, 'data');
+    return { server, commands, client: ['--port', Number(port), '--path', '/', '--command', LINE, '--marker', '~'], stop: () => kill(server) };
+  }
+
+  async function nats() {
+    const commands = pipe();
+    const [port, plain] = [await freePort(), await freePort()];
+    const file = join(folder, `nats-${port}.conf`);
+    writeFileSync(file, `listen: 127.0.0.1:${plain}\nwebsocket { listen: "127.0.0.1:${port}", no_tls: true }\n`);
+    const server = onCore(0, 'nats-server', ['-c', file], { env: { GOMAXPROCS: '1' }, stdio: ['ignore', 'ignore', 'ignore'] });
+    await pause(1000);
+    const publisher = onCore(1, 'node', [join(here, 'nats_publish.mjs'), String(plain)], { stdio: [commands, 'ignore', 'inherit'] });
+    const client = ['--port', port, '--path', '/', '--command', LINE, '--marker', '~', '--hello', NATS_HELLO];
+    return { server, commands, client, stop: () => kill(publisher, server) };
+  }
+
+  /// Its websockets listener binds more than the loopback address that it is told: everything of it runs in a network of its own.
+  async function mosquitto() {
+    const commands = pipe();
+    const [port, plain] = [await freePort(), await freePort()];
+    const file = join(folder, `fanout-mosquitto-${port}.conf`);
+    writeFileSync(
+      file,
+      `listener ${plain} 127.0.0.1\nlistener ${port} 127.0.0.1\nprotocol websockets\nallow_anonymous true\nlog_type none\n` +
+        'max_queued_messages 0\nmax_inflight_messages 0\n' + (process.getuid() === 0 ? 'user root\n' : ''),
+    );
+    const server = start('unshare', ['-n', 'sh', '-c', 'ip link set lo up && exec taskset -c 0 mosquitto -c "$0"', file], {
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+    await pause(1000);
+    const inside = ['nsenter', '-t', String(server.pid), '-n'];
+    const publisher = start(inside[0], [...inside.slice(1), 'mosquitto_pub', '-h', '127.0.0.1', '-p', String(plain), '-t', 't', '-l'], {
+      stdio: [commands, 'ignore', 'inherit'],
+    });
+    const client = ['--port', port, '--path', '/mqtt', '--protocol', 'mqtt', '--command', LINE, '--marker', '~', '--hello', MQTT_HELLO];
+    return { server, commands, client, inside, stop: () => kill(publisher, server) };
+  }
+
+  /// One run: what the client says.
+  async function run({ server, commands, client, inside = [], stop }, ...args) {
+    const whole = [...inside, join(build, 'bench', 'fanout_client'), '--pid', server.pid, ...client, ...args].map(String);
+    const child = onCore(1, whole[0], whole.slice(1), { stdio: ['ignore', commands, 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (text) => (said += text));
+    const status = await child.ended;
+    await stop();
+    closeSync(commands);
+    if (status !== 0) throw new Error(`the clients ended with ${status}: ${said}`);
+    return JSON.parse(said);
+  }
+
+  /// Clients that only stay connected.
+  async function idle(name, peer, clients) {
+    const { server, commands, client, stop } = peer;
+    const child = onCore(1, join(build, 'bench', 'fanout_client'), ['--pid', server.pid, '--idle', '--clients', clients, ...client].map(String), {
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+    const [text] = await once(child.stderr, 'data');
+    note(`${name}: ${clients} idle connections, memory of each`, JSON.parse(text).kib_per_connection, 'KiB', '10');
+    child.stdin.end();
+    await child.ended;
+    await stop();
+    closeSync(commands);
+  }
+
+  const us = 'us of CPU a delivery';
+  const peers = { ws, 'nats-server': nats, mosquitto };
+
+  async function beside(label, args, limits) {
+    const ours = await run(await millrace(), ...args);
+    note(`fan-out, ${label}: Millrace`, ours.cpu_us_per_delivery, us, limits.own);
+    for (const [name, peer] of Object.entries(peers)) {
+      const theirs = await run(await peer(), ...args);
+      note(`fan-out, ${label}: ${name}`, theirs.cpu_us_per_delivery, us);
+      note(`fan-out, ${label}: Millrace to ${name}`, ours.cpu_us_per_delivery / theirs.cpu_us_per_delivery, 'times', limits[name] ?? '');
+    }
+    return ours;
+  }
+
+  return async () => {
+    const at = (clients, broadcasts, inFlight) => ['--clients', clients, '--broadcasts', broadcasts, '--in-flight', inFlight];
+    await beside('1,000 clients, 1 in flight', at(1000, 500, 1), { own: '3.8', ws: '0.75', 'nats-server': '0.65', mosquitto: '0.65' });
+    const full = await beside('1,000 clients, 16 in flight', at(1000, 2000, 16), { own: '0.40' });
+    await beside('5,000 clients, 16 in flight', at(5000, 320, 16), { own: '0.50' });
+    const paced = async (label, options, limit, rate, broadcasts) => {
+      const result = await run(await millrace(options), '--clients', 1000, '--broadcasts', broadcasts, '--rate', rate);
+      note(`fan-out, 1,000 clients, ${label}`, result.cpu_us_per_delivery, us, limit);
+      return result;
+    };
+    await paced('1,000/s, flush 10 ms', { flush: 10 }, '0.4', 1000, 5000);
+    await paced('100/s, flush 50 ms', { flush: 50 }, '0.9', 100, 500);
+    const half = full.per_second / 1000 / 2;
+    const { median_ms: median, p99_ms: p99 } = await paced('half of the saturating rate', {}, '', half, Math.round(half * 5));
+    note('fan-out, 1,000 clients, half of the saturating rate: median latency', median, 'ms');
+    note('fan-out, 1,000 clients, half of the saturating rate: 99th percentile', p99, 'ms');
+    await idle('Millrace', await millrace(), 5000);
+    await idle('Millrace', await millrace({ max_connections: 20_000 }), 19_900);
+  };
+}
