@@ -177,6 +177,7 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
   services->store = &store_;
   services->log = options_.log;
   services->rooms[std::type_index(typeid(store::Store))] = &store_;
+  services->rooms[std::type_index(typeid(WallClock))] = &wall_;
   services->rooms[std::type_index(typeid(store::Inboxes))] = &inboxes_;
   if (serves(pipeline)) {
     Result<Listening*> listening = listening_for(pipeline);

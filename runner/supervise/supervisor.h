@@ -13,6 +13,7 @@
 #include "runner/graph/pipeline.h"
 #include "runner/http/files.h"
 #include "runner/http/listener.h"
+#include "runner/stage/wall_clock.h"
 #include "runner/store/inbox_lease.h"
 #include "runner/store/store.h"
 #include "runner/supervise/metrics.h"
@@ -97,6 +98,14 @@ class Supervisor {
   store::Store& store_;
   Options options_;
   SystemClock clock_;
+
+  struct Wall final : WallClock {
+    explicit Wall(const SystemClock& clock) : clock_(clock) {}
+    Duration ahead() const override { return clock_.behind(); }
+
+   private:
+    const SystemClock& clock_;
+  } wall_{clock_};
   store::Inboxes inboxes_;
   FileWatch watch_;
   std::map<std::filesystem::path, std::shared_ptr<http::TokenKeys>> token_keys_;
