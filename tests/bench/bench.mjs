@@ -182,6 +182,18 @@ const BENCHMARKS = {
     note('file, average by device and second', perRecord(cpu), 'us of CPU a record', '0.33');
   },
 
+  async alert() {
+    const aims = { 'average and exact p95': ['1', '10'], 'average and approximate p95': ['5', ''], 'average, minimum, maximum': ['5', '2.5'] };
+    for (const line of (await output(join(BUILD, 'bench', 'alert_bench'), ['--json'])).trim().split('\n')) {
+      const { title, rate, kib } = JSON.parse(line);
+      const [least, most] = aims[title];
+      note(`alert, ${title}, 60 s every 1 s, 10,000 keys`, rate / 1e6, 'M records a CPU second', `at least ${least}`);
+      note(`alert, ${title}: heap`, kib, 'KiB a key', most);
+    }
+    const { p99 } = JSON.parse(await output(join(BUILD, 'bench', 'alert_latency'), []));
+    note('alert, record to committed transition at 100,000/s: 99th percentile', p99, 'ms', '10');
+  },
+
   async mqtt() {
     const load = join(BUILD, 'bench', 'mqtt_load');
     const mosquitto = await broker();
