@@ -36,26 +36,6 @@ constexpr std::array<std::pair<std::string_view, Kind>, 19> simple{{
 
 constexpr double seconds(double micros) { return micros / 1e6; }
 
-double interpolated(std::span<const double> sorted, double share) {
-  double rank = static_cast<double>(sorted.size() - 1) * share;
-  auto below = static_cast<std::size_t>(rank);
-  if (below + 1 >= sorted.size()) return sorted.back();
-  return sorted[below] + (rank - static_cast<double>(below)) * (sorted[below + 1] - sorted[below]);
-}
-
-double discrete(std::span<const double> sorted, double share) {
-  // A share such as 0.07 of 100 values must not become the eighth by rounding.
-  double wanted = std::ceil(share * static_cast<double>(sorted.size()) - 1e-9);
-  auto place = static_cast<std::size_t>(std::max(1.0, wanted)) - 1;
-  return sorted[std::min(place, sorted.size() - 1)];
-}
-
-double distinct(std::span<const double> sorted) {
-  std::size_t different = 0;
-  for (std::size_t i = 0; i < sorted.size(); ++i) different += i == 0 || sorted[i] != sorted[i - 1];
-  return static_cast<double>(different);
-}
-
 }  // namespace
 
 std::optional<Aggregate> parse_aggregate(std::string_view name) {
@@ -96,9 +76,9 @@ Shape::Shape(std::span<const Aggregate> aggregates) {
       case Kind::range: need(min_), need(max_); break;
       case Kind::first: need(first_); break;
       case Kind::last: need(last_); break;
-      case Kind::distinct:
+      case Kind::distinct: distinct_ = true; break;
       case Kind::percentile:
-      case Kind::percentile_discrete: values_ = true; break;
+      case Kind::percentile_discrete: quantiles_ = true; break;
       case Kind::stddev:
       case Kind::stddevp: need(mean_), need(squares_); break;
       case Kind::delta: need(first_), need(last_); break;
@@ -183,12 +163,11 @@ void Shape::merge(const Word* earlier, const Word* later, Word* into) const {
   set_tag(into, kept_tag);
 }
 
-double Shape::result(const Aggregate& aggregate, const Word* partial, std::span<const double> sorted) const {
+double Shape::result(const Aggregate& aggregate, const Word* partial) const {
   std::int64_t n = count(partial);
   switch (aggregate.kind) {
     case Kind::count_all: return static_cast<double>(partial[all_].integer);
     case Kind::count: return static_cast<double>(n);
-    case Kind::distinct: return distinct(sorted);
     default: break;
   }
   if (n == 0) return null_value;
@@ -203,8 +182,6 @@ double Shape::result(const Aggregate& aggregate, const Word* partial, std::span<
     case Kind::first: return real(first_);
     case Kind::last: return real(last_);
     case Kind::stddevp: return std::sqrt(std::max(0.0, real(squares_)) / many);
-    case Kind::percentile: return interpolated(sorted, aggregate.share);
-    case Kind::percentile_discrete: return discrete(sorted, aggregate.share);
     case Kind::rise: return real(last_) - real(min_);
     case Kind::fall: return real(max_) - real(last_);
     default: break;
@@ -222,21 +199,6 @@ double Shape::result(const Aggregate& aggregate, const Word* partial, std::span<
     case Kind::max_fall: return real(max_fall_);
     default: return null_value;
   }
-}
-
-void arrange(std::vector<double>& values, std::span<const Aggregate> aggregates) {
-  const Aggregate* only = nullptr;
-  std::size_t ordered = 0;
-  for (const Aggregate& a : aggregates) {
-    if (a.kind != Kind::percentile && a.kind != Kind::percentile_discrete && a.kind != Kind::distinct) continue;
-    only = &a;
-    ++ordered;
-  }
-  if (ordered != 1 || only->kind != Kind::percentile || values.size() < 2) return std::sort(values.begin(), values.end());
-  // One interpolated percentile looks at two neighbours only.
-  auto below = values.begin() + static_cast<std::ptrdiff_t>(static_cast<double>(values.size() - 1) * only->share);
-  std::nth_element(values.begin(), below, values.end());
-  if (below + 1 < values.end()) std::iter_swap(below + 1, std::min_element(below + 1, values.end()));
 }
 
 }  // namespace millrace::alert

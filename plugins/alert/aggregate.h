@@ -66,8 +66,9 @@ class Shape {
 
   std::size_t width() const { return width_; }
 
-  /// Whether the samples themselves are needed too (percentiles, distinct).
-  bool needs_values() const { return values_; }
+  /// Whether more than sums is needed: the values by rank, the different values.
+  bool needs_quantiles() const { return quantiles_; }
+  bool needs_distinct() const { return distinct_; }
 
   /// An empty run.
   void clear(Word* partial) const;
@@ -93,8 +94,8 @@ class Shape {
                                                    (static_cast<std::uint64_t>(partial[0].integer) & 0xffffffffU));
   }
 
-  /// The figure, or null. `sorted` holds the run's values in ascending order where needs_values().
-  double result(const Aggregate& aggregate, const Word* partial, std::span<const double> sorted) const;
+  /// The figure, or null; of none that needs more than sums.
+  double result(const Aggregate& aggregate, const Word* partial) const;
 
  private:
   void add_number(Word* partial, Micros time, double value) const;
@@ -104,10 +105,7 @@ class Shape {
   std::uint8_t all_ = 0, sum_ = 0, mean_ = 0, squares_ = 0, mean_time_ = 0, time_squares_ = 0, products_ = 0, min_ = 0,
                max_ = 0, first_ = 0, first_time_ = 0, last_ = 0, last_time_ = 0, max_rise_ = 0, max_fall_ = 0;
   std::uint8_t width_ = 1;
-  bool values_ = false;
+  bool quantiles_ = false, distinct_ = false;
 };
-
-/// Orders `values` as far as Shape::result needs it for these aggregates.
-void arrange(std::vector<double>& values, std::span<const Aggregate> aggregates);
 
 }  // namespace millrace::alert

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <set>
 
 #include "plugins/alert/compile.h"
+#include "plugins/alert/formula.h"
 
 namespace millrace::alert {
 
@@ -44,6 +46,8 @@ void check_clear(const Test& when, const std::optional<ClearOptions>& clear, con
 }
 
 void check_levels(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
+  if (rule.levels.empty() && report.given("levels"))
+    report.wrong("levels", "levels names none: add one, such as warning: {above: 26}");
   for (std::size_t i = 0; i < rule.levels.size(); ++i) {
     auto test = rule.levels[i].second.test();
     if (rule.levels[i].first == "ok") report.wrong("levels", "a level cannot be called ok");
@@ -90,6 +94,58 @@ void check_telling(const RuleOptions& rule, config::CheckReport<RuleOptions>& re
   if (rule.group && rule.flap) report.wrong("flap", "a group has no flapping");
 }
 
+/// Whether what the rule watches is never less than nothing.
+bool never_negative(const WatchOptions& w) {
+  constexpr std::string_view names[] = {"count_all", "count", "distinct", "range",    "stddev",
+                                        "stddevp",   "rise",  "fall",     "max_rise", "max_fall"};
+  auto aggregate = w.aggregate();
+  return aggregate && std::find(std::begin(names), std::end(names), aggregate->first) != std::end(names);
+}
+
+bool possible(const Test& test) {
+  std::vector<double> values = telling_values({&test});
+  values.push_back(0);
+  return std::any_of(values.begin(), values.end(), [&](double v) { return v >= 0 && test.holds(v); });
+}
+
+/// Conditions and ends that no value can meet.
+void check_reach(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
+  if (!never_negative(rule.watch)) return;
+  std::string what = rule.watch.aggregate()->first;
+  auto look = [&](const char* field, const std::string& named, const std::optional<Test>& when,
+                  const std::optional<ClearOptions>& clear) {
+    if (when && !possible(*when)) report.wrong(field, fmt::format("{} never holds: {} is never negative", named, what));
+    if (clear && clear->test() && !possible(*clear->test()))
+      report.wrong(field, fmt::format("clear of {} never holds, and it would never end: {} is never negative", named, what));
+  };
+  look("", "the condition", rule.test(), rule.clear);
+  for (const auto& [name, level] : rule.levels) look("levels", "level '" + name + "'", level.test(), level.clear);
+}
+
+void check_timing(const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
+  if (!rule.max_gap || !rule.watch.within || rule.watch.every.kind == Node::Kind::null) return;
+  auto every = config::parse_duration(rule.watch.every.text);
+  bool holds = rule.hold && *rule.hold > Duration::zero();
+  for (const auto& [name, level] : rule.levels) holds = holds || (level.hold && *level.hold > Duration::zero());
+  if (every && holds && *rule.max_gap < *every)
+    report.wrong("max_gap", fmt::format("a max_gap of {} is below every ({}): for would never be reached",
+                                        config::show_duration(*rule.max_gap), config::show_duration(*every)));
+}
+
+template <class C>
+void check_labels(const C& rule, config::CheckReport<C>& report) {
+  std::vector<std::string> names;
+  for (const auto& [name, text] : rule.labels) {
+    names.push_back(name);
+    if (auto label = label_of(text); !label) report.wrong("labels", fmt::format("label '{}': {}", name, label.error().what));
+  }
+  if (!rule.group) return;
+  for (const std::string& by : rule.group->by)
+    if (std::find(names.begin(), names.end(), by) == names.end())
+      report.wrong("group",
+                   fmt::format("group: by names '{}', and the rule has no such label{}", by, config::did_you_mean(by, names)));
+}
+
 std::size_t stretches(const WatchOptions& w) {
   return static_cast<std::size_t>(w.within.has_value()) + w.sliding.has_value() + w.snapshot + w.session.has_value() +
          w.records.has_value();
@@ -116,15 +172,41 @@ void check_every(const WatchOptions& w, config::CheckReport<WatchOptions>& repor
 
 void check_fence(const WatchOptions& w, config::CheckReport<WatchOptions>& report) {
   bool fence = !w.fence.path.empty();
+  if (w.accuracy.empty() != !w.max_accuracy)
+    report.wrong(w.max_accuracy ? "max_accuracy" : "accuracy", "accuracy, a field, and max_accuracy, metres, go together");
   if (w.distance_outside.empty()) {
     if (fence || w.circle) report.wrong(fence ? "fence" : "circle", "a fence goes with distance_outside");
+    if (w.max_accuracy) report.wrong("max_accuracy", "max_accuracy goes with distance_outside");
     return;
   }
+  if (w.distance_outside.size() == 2 && w.distance_outside[0] == w.distance_outside[1])
+    report.wrong("distance_outside", "latitude and longitude are two fields");
   if (w.distance_outside.size() != 2) report.wrong("distance_outside", "two fields are needed: [latitude, longitude]");
   if (fence == w.circle.has_value()) report.wrong("distance_outside", "give one fence: a GeoJSON file, or a circle");
   if (!fence) return;
   if (auto corners = read_geojson(w.fence.text); !corners)
     report.wrong("fence", w.fence.path.string() + ": " + corners.error().what);
+}
+
+}  // namespace
+
+namespace {
+
+void check_aggregates(const WatchOptions& w, config::CheckReport<WatchOptions>& report) {
+  auto aggregates = aggregates_of(w);
+  if (!aggregates) return report.wrong("also", aggregates.error().what);
+  bool percentile = false;
+  std::set<std::string> seen;
+  for (const Aggregate& a : *aggregates) {
+    percentile |= a.kind == Aggregate::Kind::percentile || a.kind == Aggregate::Kind::percentile_discrete;
+    if (!seen.insert(a.name).second) report.wrong("also", fmt::format("{} is there twice", a.name));
+  }
+  if (const std::string* script = w.formula())
+    if (auto asked = asked_by(*script))
+      for (const Asked& one : *asked)
+        for (const Aggregate& a : one.aggregates)
+          percentile |= a.kind == Aggregate::Kind::percentile || a.kind == Aggregate::Kind::percentile_discrete;
+  if (w.approx && !percentile) report.wrong("approx", "approx is about percentiles, and there is none here");
 }
 
 }  // namespace
@@ -179,19 +261,28 @@ void check_watch(const WatchOptions& w, config::CheckReport<WatchOptions>& repor
   std::size_t aggregates = 0;
   for (const std::string& name : WatchOptions::aggregate_options())
     if (report.given(name)) ++aggregates;
+  const bool formula = w.formula() != nullptr;
+  if (!w.lua.empty() && w.script) return report.wrong("script", "give either lua or script, not both");
+  sorts += formula;
   if (aggregates == 1 && !w.aggregate()) return report.wrong("", "the aggregate needs the name of a field");
   if (sorts + aggregates != 1)
-    return report.wrong("", "one thing is watched: AGGREGATE: FIELD, value, ewma, zscore or distance_outside");
-  if (auto parsed = aggregates_of(w); !parsed) report.wrong("also", parsed.error().what);
+    return report.wrong("", "one thing is watched: AGGREGATE: FIELD, value, ewma, zscore, distance_outside, lua or script");
   if (!w.also.empty() && aggregates == 0) report.wrong("also", "also goes with an aggregate");
-  std::size_t wanted = aggregates == 1 || !w.zscore.empty() ? 1 : 0;
+  if (formula)
+    if (auto made = make_formula(*w.formula(), w.script ? w.script->path.filename().string() : "lua"); !made)
+      report.wrong(w.script ? "script" : "lua", made.error().what);
+  std::size_t wanted = aggregates == 1 || formula || !w.zscore.empty() ? 1 : 0;
   if (stretches(w) != wanted || (!w.zscore.empty() && !w.within))
-    report.wrong("", wanted == 0
-                         ? "a bare value, ewma or distance_outside looks at each record: no window belongs here"
-                         : (w.zscore.empty() ? "an aggregate needs one of within, sliding, snapshot, session and records"
-                                             : "zscore needs within"));
+    report.wrong(
+        "", wanted == 0
+                ? "a bare value, ewma or distance_outside looks at each record: no window belongs here"
+                : (w.zscore.empty() ? "an aggregate, and a script, need one of within, sliding, snapshot, session and records"
+                                    : "zscore needs within"));
   if (!w.zscore.empty() && w.windowed()) report.wrong("every", "zscore looks at each record");
   if (w.ewma.empty() != !w.tau.has_value()) report.wrong("tau", "ewma and tau go together");
+  for (const char* name : {"min_samples", "min_stddev"})
+    if (w.zscore.empty() && report.given(name)) report.wrong(name, fmt::format("{} goes with zscore", name));
+  check_aggregates(w, report);
   check_every(w, report);
   check_fence(w, report);
 }
@@ -201,6 +292,10 @@ void add_checks(config::Fields<RuleOptions>& f) {
            "levels"},
           check_condition);
   f.check({"levels"}, check_levels);
+  f.check({"watch", "above", "at_least", "below", "at_most", "outside", "inside", "equals", "differs", "clear", "levels"},
+          check_reach);
+  f.check({"watch", "levels", "for", "max_gap"}, check_timing);
+  f.check({"labels", "group"}, check_labels<RuleOptions>);
   f.check({"levels", "severity", "repeat", "group", "flap"}, check_telling);
   f.check({"watch", "message"}, [](const RuleOptions& rule, config::CheckReport<RuleOptions>& report) {
     auto aggregates = aggregates_of(rule.watch);
@@ -217,6 +312,7 @@ void add_checks(config::Fields<NoDataOptions>& f) {
   f.check({"repeat", "severity"}, [](const NoDataOptions& no_data, Report& report) {
     if (no_data.repeat > Duration::zero() && no_data.severity.empty()) report.wrong("repeat", "repeat needs a severity");
   });
+  f.check({"labels", "group"}, check_labels<NoDataOptions>);
   f.check({"group", "flap"}, [](const NoDataOptions& no_data, Report& report) {
     if (no_data.group && no_data.flap) report.wrong("flap", "a group has no flapping");
   });
@@ -253,6 +349,22 @@ void check_inhibition(const Options& options, config::CheckReport<Options>& repo
   }
 }
 
+void check_bounds(const Options& options, config::CheckReport<Options>& report) {
+  if (options.no_data && options.no_data->expect.keys.size() > options.max_keys)
+    report.wrong_at({"no_data", "expect"}, fmt::format("expect lists {} keys, and max_keys is {}",
+                                                       options.no_data->expect.keys.size(), options.max_keys));
+  for (const auto& [name, rule] : options.rules) {
+    const WatchOptions& w = rule.watch;
+    if (w.records && *w.records > static_cast<std::int64_t>(options.max_samples))
+      report.wrong_at({"rules", name, "watch", "records"},
+                      fmt::format("{} records are more than max_samples ({}): raise that, or look at fewer", *w.records,
+                                  options.max_samples));
+    if (!w.zscore.empty() && w.min_samples > static_cast<std::int64_t>(options.max_samples))
+      report.wrong_at({"rules", name, "watch", "min_samples"},
+                      fmt::format("so many are never held: max_samples is {}", options.max_samples));
+  }
+}
+
 }  // namespace
 
 void add_checks(config::Fields<Options>& f) {
@@ -260,10 +372,14 @@ void add_checks(config::Fields<Options>& f) {
   f.check({"rules", "no_data"}, check_inhibition);
   f.check({"rules", "no_data"}, [](const Options& options, Report& report) {
     if (options.rules.empty() && !options.no_data) report.wrong("", "no rules: add `rules`, or `no_data`");
-    for (const auto& [name, rule] : options.rules)
+    for (const auto& [name, rule] : options.rules) {
       if (name == "no_data" && options.no_data)
         report.wrong_at({"rules", name}, "no_data is the name of the rule that watches for silence");
+      if (name == own_rule)
+        report.wrong_at({"rules", name}, "stage is the name of the rule that tells of trouble in the stage itself");
+    }
   });
+  f.check({"rules", "no_data", "max_keys", "max_samples"}, check_bounds);
   f.check({"time"}, [](const Options& options, Report& report) {
     if (options.time.by_arrival && !options.time.field.empty())
       report.wrong("time", "mode: arrival does not look at a time field");

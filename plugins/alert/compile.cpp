@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
+
+#include "plugins/alert/formula.h"
 
 namespace millrace::alert {
 
@@ -44,6 +47,7 @@ std::size_t input_for(std::vector<Input>& inputs, const std::string& field, Inpu
 
 WindowPlan::Extent extent_of(const WatchOptions& w) {
   WindowPlan::Extent e;
+  e.sketch = w.approx;
   if (w.sliding) {
     e.kind = WindowKind::sliding;
     e.size = w.sliding->count();
@@ -69,8 +73,29 @@ WindowPlan::Extent extent_of(const WatchOptions& w) {
   return e;
 }
 
+void compile_formula(const WatchOptions& w, std::size_t max_samples, std::vector<Input>& inputs, RulePlan& rule) {
+  rule.watch = w.windowed() ? Watch::window : Watch::trailing;
+  const std::string& text = *w.formula();
+  rule.formula = *make_formula(text, rule.name);
+  rule.aggregates = {{Aggregate::Kind::last, 0, "value"}};
+  auto add = [&](const std::string& field, const std::vector<Aggregate>& aggregates) {
+    std::size_t input = input_for(inputs, field);
+    rule.parts.push_back({input, aggregates, WindowPlan(extent_of(w), aggregates, max_samples)});
+  };
+  std::vector<Asked> asked = *asked_by(text);
+  std::vector<Aggregate> first{*parse_aggregate("count_all")};
+  if (asked.empty()) asked.push_back({"", {}});
+  first.insert(first.end(), asked[0].aggregates.begin(), asked[0].aggregates.end());
+  add(asked[0].field, first);
+  for (std::size_t i = 1; i < asked.size(); ++i) add(asked[i].field, asked[i].aggregates);
+  rule.input = rule.parts[0].input;
+  rule.window = rule.parts[0].plan;
+}
+
 void compile_watch(const WatchOptions& w, std::size_t max_samples, std::vector<Input>& inputs, RulePlan& rule) {
-  if (!w.value.empty()) {
+  if (w.formula()) {
+    compile_formula(w, max_samples, inputs, rule);
+  } else if (!w.value.empty()) {
     rule.watch = Watch::value;
     rule.input = input_for(inputs, w.value);
   } else if (!w.ewma.empty()) {
@@ -81,6 +106,8 @@ void compile_watch(const WatchOptions& w, std::size_t max_samples, std::vector<I
     rule.watch = Watch::distance;
     rule.input = inputs.size();  // the pair stands together, so it is never shared
     for (const std::string& field : w.distance_outside) inputs.push_back({field, Input::Reading::number, {}});
+    if (!w.accuracy.empty()) inputs.push_back({w.accuracy, Input::Reading::number, {}});
+    rule.max_accuracy = w.max_accuracy;
     if (w.circle)
       rule.fence = {{w.circle->latitude, w.circle->longitude}, w.circle->radius, {}};
     else
@@ -136,7 +163,8 @@ NotifyPlan notify_of(const O& options) {
 }
 
 /// Message, labels, repeat and whatever else only concerns the telling are left out.
-std::uint64_t meaning_of(const Options& options, const RulePlan& rule, const std::vector<Input>& inputs) {
+std::uint64_t meaning_of(const Options& options, const RulePlan& rule, const std::vector<Input>& inputs,
+                         const std::string* script = nullptr) {
   Digest d;
   d.add(options.key)
       .add(static_cast<Micros>(rule.watch))
@@ -146,12 +174,15 @@ std::uint64_t meaning_of(const Options& options, const RulePlan& rule, const std
   if (rule.watch != Watch::silence) {
     d.add(inputs[rule.input].field).add(inputs[rule.input].wanted.text).add(static_cast<Micros>(inputs[rule.input].reading));
     if (rule.watch == Watch::distance) d.add(inputs[rule.input + 1].field);
+    if (rule.max_accuracy) d.add(inputs[rule.input + 2].field).add(*rule.max_accuracy);
+    if (script) d.add(*script);
   }
   if (rule.window) {
     const WindowPlan::Extent& e = rule.window->extent;
     d.add(static_cast<Micros>(e.kind)).add(e.size).add(e.hop).add(e.offset).add(e.timeout).add(e.max_duration);
     d.add(static_cast<Micros>(e.exact)).add(static_cast<Micros>(e.records)).add(static_cast<Micros>(e.every));
     d.add(static_cast<Micros>(options.max_samples));
+    if (e.sketch) d.add("approx");
   }
   for (const Aggregate& a : rule.aggregates) d.add(a.name);
   d.add(rule.fence.centre.latitude).add(rule.fence.centre.longitude).add(rule.fence.radius);
@@ -170,6 +201,17 @@ std::uint64_t meaning_of(const Options& options, const RulePlan& rule, const std
   return d.value();
 }
 
+RuleText text_of(const std::string& message, const std::vector<Aggregate>& aggregates, const config::Map<std::string>& labels,
+                 const std::optional<GroupOptions>& group) {
+  RuleText text{*message_of(message, aggregates), {}, {}};
+  for (const auto& [name, label] : labels) {
+    text.labels.emplace_back(name, *label_of(label));
+    if (group && std::find(group->by.begin(), group->by.end(), name) != group->by.end())
+      text.group_by.push_back(text.labels.size() - 1);
+  }
+  return text;
+}
+
 void compile_no_data(const NoDataOptions& options, Compiled& to) {
   RulePlan rule;
   rule.name = "no_data";
@@ -181,8 +223,41 @@ void compile_no_data(const NoDataOptions& options, Compiled& to) {
   rule.notify = notify_of(options);
   to.plan.rules.push_back(std::move(rule));
   to.texts.push_back(
-      {*message_of(options.message.empty() ? "{key}: no data for {value:g} s" : options.message, {}), options.labels});
+      text_of(options.message.empty() ? "{key}: no data for {value:g} s" : options.message, {}, options.labels, options.group));
   to.expected = options.expect.keys;
+}
+
+void compile_own(Compiled& to) {
+  RulePlan rule;
+  rule.name = own_rule;
+  rule.watch = Watch::trouble;
+  rule.life.levels.push_back({"error", {}, {}, 0});
+  to.plan.rules.push_back(std::move(rule));
+  to.texts.push_back(text_of("{key}", {}, {}, {}));
+}
+
+/// Which fields texts quote, and by which an alert's group is known.
+void compile_texts(Compiled& to) {
+  std::set<std::string> quoted;
+  for (const RuleText& text : to.texts) {
+    text.message.list_fields(quoted);
+    for (const auto& [name, label] : text.labels) label.list_fields(quoted);
+  }
+  to.quoted.assign(quoted.begin(), quoted.end());
+  to.plan.quotes = to.quoted.size();
+  for (std::size_t i = 0; i < to.plan.rules.size(); ++i) {
+    const RuleText& text = to.texts[i];
+    if (text.group_by.empty()) continue;
+    std::vector<Message> by;
+    for (std::size_t label : text.group_by) by.push_back(text.labels[label].second);
+    to.plan.rules[i].group_of = [by, fields = to.quoted](std::string_view key, std::span<const Quote> quotes) {
+      std::string name;
+      for (const Message& label : by)
+        name += (name.empty() ? "" : ",") +
+                label.fill([&](std::string_view wanted) { return quote_of(wanted, key, quotes, fields); });
+      return name;
+    };
+  }
 }
 
 }  // namespace
@@ -223,6 +298,18 @@ Result<Message> message_of(const std::string& text, const std::vector<Aggregate>
   return Message::parse(text, numbers, {"key", "rule", "level", "from", "to"});
 }
 
+Result<Message> label_of(const std::string& text) { return Message::parse(text, {}, {"key"}); }
+
+Quote quote_of(std::string_view name, std::string_view key, std::span<const Quote> quotes,
+               const std::vector<std::string>& quoted) {
+  if (name == "key") return std::string(key);
+  if (!name.starts_with(Message::of_record)) return {};
+  name.remove_prefix(Message::of_record.size());
+  for (std::size_t i = 0; i < quoted.size() && i < quotes.size(); ++i)
+    if (quoted[i] == name) return quotes[i];
+  return {};
+}
+
 Compiled compile(const Options& options) {
   Compiled compiled;
   MonitorPlan& plan = compiled.plan;
@@ -237,9 +324,9 @@ Compiled compile(const Options& options) {
     compile_condition(rule_options, compiled.inputs, rule);
     rule.notify = notify_of(rule_options);
     rule.notify.deescalated = rule_options.notify_deescalated;
-    rule.meaning = meaning_of(options, rule, compiled.inputs);
+    rule.meaning = meaning_of(options, rule, compiled.inputs, rule_options.watch.formula());
     std::string text = rule_options.message.empty() ? "{key}: {rule} at {value:g}" : rule_options.message;
-    compiled.texts.push_back({*message_of(text, rule.aggregates), rule_options.labels});
+    compiled.texts.push_back(text_of(text, rule.aggregates, rule_options.labels, rule_options.group));
     plan.rules.push_back(std::move(rule));
   }
   if (options.no_data) {
@@ -250,6 +337,8 @@ Compiled compile(const Options& options) {
     for (const std::string& by : options.rules[i].second.inhibited_by)
       for (std::size_t j = 0; j < plan.rules.size(); ++j)
         if (plan.rules[j].name == by) plan.rules[i].inhibitors.push_back(j);
+  compile_own(compiled);
+  compile_texts(compiled);
   plan.inputs = compiled.inputs.size();
   return compiled;
 }

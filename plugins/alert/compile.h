@@ -1,6 +1,9 @@
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plugins/alert/message.h"
@@ -23,14 +26,16 @@ struct Input {
 /// What a rule says to people, beside its plan.
 struct RuleText {
   Message message;
-  config::Map<std::string> labels;
+  std::vector<std::pair<std::string, Message>> labels;
+  std::vector<std::size_t> group_by;  ///< labels, by place
 };
 
 /// Everything that the options mean.
 struct Compiled {
   MonitorPlan plan;
   std::vector<Input> inputs;
-  std::vector<RuleText> texts;  ///< by rule, as in the plan
+  std::vector<RuleText> texts;      ///< by rule, as in the plan
+  std::vector<std::string> quoted;  ///< fields of records that texts quote
   std::vector<std::string> expected;
 };
 
@@ -42,6 +47,16 @@ Result<std::vector<Position>> read_geojson(const std::string& text);
 
 /// The aggregates of a watch, the one that conditions look at first; an error names one that does not exist.
 Result<std::vector<Aggregate>> aggregates_of(const WatchOptions& watch);
+
+/// A label as a message: `{key}` and `{record.FIELD}`.
+Result<Message> label_of(const std::string& text);
+
+/// What `{key}` or `{record.FIELD}` stands for; nothing for any other name.
+Quote quote_of(std::string_view name, std::string_view key, std::span<const Quote> quotes,
+               const std::vector<std::string>& quoted);
+
+/// The rule that tells of what goes wrong in the stage itself.
+inline constexpr const char* own_rule = "stage";
 
 /// The text of a rule as a message; `{...}` may name what the rule knows.
 Result<Message> message_of(const std::string& text, const std::vector<Aggregate>& aggregates);

@@ -51,13 +51,15 @@ std::string stretch_of(const WatchOptions& w, const TimeOptions& time) {
 
 std::string watched(const WatchOptions& w, const TimeOptions& time) {
   if (!w.value.empty()) return fmt::format("{} at each record", w.value);
+  if (w.formula()) return fmt::format("a script {}", stretch_of(w, time));
   if (!w.ewma.empty()) return fmt::format("mean of {} weighted over {}, at each record", w.ewma, show_duration(*w.tau));
   if (!w.distance_outside.empty())
-    return w.circle ? fmt::format("metres outside a circle of {} m, at each record", w.circle->radius)
-                    : std::string("1 outside the fence and 0 inside or on it, at each record");
+    return (w.circle ? fmt::format("metres outside a circle of {} m, at each record", w.circle->radius)
+                     : std::string("1 outside the fence and 0 inside or on it, at each record")) +
+           (w.max_accuracy ? fmt::format(" whose {} is at most {} m", w.accuracy, *w.max_accuracy) : "");
   if (!w.zscore.empty()) return fmt::format("standard deviations of {} {}", w.zscore, stretch_of(w, time));
   auto [aggregate, field] = *w.aggregate();
-  return fmt::format("{} of {} {}", aggregate, field, stretch_of(w, time));
+  return fmt::format("{}{} of {} {}", w.approx ? "about the " : "", aggregate, field, stretch_of(w, time));
 }
 
 std::string level_of(const std::string& name, const std::string& test, const std::optional<ClearOptions>& clear,
@@ -76,6 +78,10 @@ std::string rule_line(const std::string& name, const RuleOptions& rule, const Ti
   if (rule.changed) line += fmt::format("; {} where it differs from the one before", severity);
   if (!rule.has_condition()) return line + "; emitted, raises nothing";
   if (rule.resolve_after > Duration::zero()) line += fmt::format(", for {}", show_duration(rule.resolve_after));
+  if (rule.group)
+    line += fmt::format("; told of in groups{}, {} after the first and each {}",
+                        rule.group->by.empty() ? "" : fmt::format(" by {}", fmt::join(rule.group->by, ", ")),
+                        show_duration(rule.group->wait), show_duration(rule.group->interval));
   for (const std::string& by : rule.inhibited_by) line += fmt::format("; told of unless {} fires", by);
   return line;
 }

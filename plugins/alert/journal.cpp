@@ -55,7 +55,8 @@ Journal::Journal(Context context, const Telling& telling)
       early_(context_.dropped("early")),
       out_of_order_(context_.dropped("out_of_order")),
       too_many_keys_(context_.dropped("too_many_keys")),
-      waiting_room_full_(context_.dropped("reorder_buffer_full")) {
+      waiting_room_full_(context_.dropped("reorder_buffer_full")),
+      script_errors_(context_.counter("script_errors")) {
   if (auto* trace = context_.service<Trace>()) trace_ = std::make_unique<TraceRows>(*trace, telling_);
 }
 
@@ -212,7 +213,9 @@ void Journal::end_lost(const store::State& state, bool removed) {
   e.key = state.key;
   e.from_state = state.state;
   e.to_state = "OK";
-  e.level_from = state.level;
+  // What is kept of the state is the condition's level, and it may no longer hold.
+  e.level_from = monitor_->lost_level(state.rule, state.key);
+  if (e.level_from.empty()) e.level_from = state.level;
   e.level_to = "ok";
   e.reason = removed ? "rule_removed" : "rule_changed";
   e.event_ms = e.wall_ms = to_whole_millis(context_.now());
@@ -288,6 +291,13 @@ void Journal::refused(std::string_view key, Refusal refusal) {
                  fmt::format("'{}' has more than max_samples records that wait to be put in order; they are dropped", key));
 }
 
+void Journal::failed(const RulePlan& rule, std::string_view key, const Error& error) {
+  script_errors_.add();
+  // The same message again and again would bury the log.
+  if (std::exchange(last_failure_, error.what) != error.what)
+    context_.log(LogLevel::error, fmt::format("rule '{}', key '{}': {}", rule.name, key, error.what));
+}
+
 void Journal::forgotten(std::string_view key) {
   gathering_.snapshots.push_back({std::string(key_snapshot) + std::string(key), std::nullopt});
 }
@@ -330,14 +340,14 @@ void Journal::notice(const RulePlan& rule, std::string_view key, const Notice& n
   n.quiet = notice.quiet;
   n.time = last.at;
   n.now = now;
-  n.labels = &telling_.text_of(rule).labels;
+  n.labels = telling_.labels(rule, key, cause.quotes);
   address(n, notice.event);
 }
 
 void Journal::notice(const RulePlan& rule, const GroupNotice& notice, Micros now) {
   if (trace_) trace_->notice(rule, notice, now);
   Telling::Notification n;
-  n.incident = telling_.incident(rule, "", notice.number);
+  n.incident = telling_.incident(rule, notice.group, notice.number);
   n.id = n.incident;
   n.rule = rule.name;
   n.type = name_of(notice.type);
@@ -345,9 +355,10 @@ void Journal::notice(const RulePlan& rule, const GroupNotice& notice, Micros now
   n.resolved = notice.resolved;
   n.to = notice.firing.empty() ? State::ok : State::firing;
   n.from = notice.firing.empty() ? State::firing : State::ok;
-  n.message = fmt::format("{}: {} firing, {} resolved", rule.name, notice.firing.size(), notice.resolved.size());
+  n.message = fmt::format("{}{}: {} firing, {} resolved", rule.name, notice.group.empty() ? "" : " (" + notice.group + ")",
+                          notice.firing.size(), notice.resolved.size());
   n.time = n.now = now;
-  n.labels = &telling_.text_of(rule).labels;
+  n.labels = telling_.labels(rule, notice);
   address(n, 0);
 }
 

@@ -66,6 +66,7 @@ class Journal final : public Output {
   void derived(const RulePlan& rule, std::string_view key, Micros time, double value) override;
   void dropped(Why why) override;
   void refused(std::string_view key, Refusal refusal) override;
+  void failed(const RulePlan& rule, std::string_view key, const Error& error) override;
   void forgotten(std::string_view key) override;
   void window(const RulePlan& rule, std::string_view key, const WindowRow& row) override;
   void change(const RulePlan& rule, std::string_view key, const Change& change, const Cause& cause, Micros now) override;
@@ -113,7 +114,9 @@ class Journal final : public Output {
   Counter& out_of_order_;
   Counter& too_many_keys_;
   Counter& waiting_room_full_;
+  Counter& script_errors_;
   bool warned_ = false;
+  std::string last_failure_;
 };
 
 /// Names of a key's snapshot, of what belongs to no key, and of what people have muted.

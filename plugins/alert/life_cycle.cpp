@@ -42,10 +42,18 @@ void LifeCycle::excuse(Micros span) {
 void LifeCycle::observe(const LifePlan& plan, Micros at, int condition) {
   since_.resize(plan.levels.size(), never_yet);
   if (last_ != never_yet) {
-    if (away_)
-      excuse(std::max<Micros>(0, at - last_));
-    else if (plan.max_gap > 0 && at - last_ > plan.max_gap)
-      std::fill(since_.begin(), since_.end(), never_yet);
+    const Micros gap = std::max<Micros>(0, at - last_);
+    if (away_) {
+      excuse(gap);
+      away_left_ = std::max<Micros>(0, away_left_ - gap);
+    } else if (away_left_ > 0 && gap >= away_left_) {
+      // What was evaluated meanwhile was of before, such as a window that had still to close.
+      excuse(away_left_);
+      away_left_ = 0;
+    } else {
+      away_left_ = std::max<Micros>(0, away_left_ - gap);
+      if (plan.max_gap > 0 && gap > plan.max_gap) std::fill(since_.begin(), since_.end(), never_yet);
+    }
   }
   away_ = false;
   last_ = at;
@@ -112,7 +120,7 @@ void LifeCycle::react_open(const LifePlan& plan, Micros at, int wanted, const Em
 void LifeCycle::fire(Micros at, int level, Reason reason, const Emit& emit) {
   lower_since_ = false_since_ = never_yet;
   acknowledged_ = false;
-  acknowledged_by_.clear();
+  acknowledged_by_.reset();
   if (reason == Reason::condition) ++openings_;
   change(State::firing, level, level, reason, at, emit);
 }
@@ -127,7 +135,7 @@ void LifeCycle::change(State to, int level_to, int shown, Reason reason, Micros 
   if (!open()) {
     lower_since_ = false_since_ = never_yet;
     acknowledged_ = false;
-    acknowledged_by_.clear();
+    acknowledged_by_.reset();
   }
   emit(row);
 }
@@ -156,7 +164,7 @@ void LifeCycle::acknowledge(Micros now, std::string_view by, const Emit& emit) {
   int shown = state_ == State::pending ? condition_ : level_;
   if (!open() || acknowledged_) return change(state_, level_, shown, Reason::ack_ignored, now, emit, by);
   acknowledged_ = true;
-  acknowledged_by_ = by;
+  acknowledged_by_ = std::make_unique<std::string>(by);
   bool over = state_ == State::latched;
   change(over ? State::ok : state_, over ? 0 : level_, shown, Reason::ack, now, emit, by);
 }
@@ -168,10 +176,9 @@ void LifeCycle::end(Micros at, Reason reason, const Emit& emit) {
 }
 
 void LifeCycle::restarted(const LifePlan& plan, Micros span) {
-  if (plan.by_timer)
-    excuse(span);
-  else
-    away_ = true;
+  if (plan.by_timer) return excuse(span);
+  away_ = true;
+  away_left_ += span;
 }
 
 void LifeCycle::save(Writer& out) const {
@@ -179,12 +186,13 @@ void LifeCycle::save(Writer& out) const {
   out.put(level_);
   out.put(condition_);
   out.put(acknowledged_);
+  out.put(away_left_);
   out.put(last_);
   out.put(lower_since_);
   out.put(false_since_);
   out.put(openings_);
   out.put(events_);
-  out.put(acknowledged_by_);
+  out.put(acknowledged_by());
   out.put(static_cast<std::uint8_t>(since_.size()));
   for (Micros since : since_) out.put(since);
 }
@@ -194,12 +202,13 @@ bool LifeCycle::load(const LifePlan& plan, Reader& in) {
   level_ = in.get<std::uint8_t>();
   condition_ = in.get<std::uint8_t>();
   acknowledged_ = in.get<std::uint8_t>() != 0;
+  away_left_ = in.get<Micros>();
   last_ = in.get<Micros>();
   lower_since_ = in.get<Micros>();
   false_since_ = in.get<Micros>();
   openings_ = in.get<std::uint64_t>();
   events_ = in.get<std::uint64_t>();
-  acknowledged_by_ = in.text();
+  if (std::string_view by = in.text(); !by.empty()) acknowledged_by_ = std::make_unique<std::string>(by);
   since_.resize(in.get<std::uint8_t>());
   for (Micros& since : since_) since = in.get<Micros>();
   std::size_t levels = plan.levels.size();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,7 +68,9 @@ class LifeCycle {
   int level() const { return level_; }
   int condition() const { return condition_; }
   bool acknowledged() const { return acknowledged_; }
-  const std::string& acknowledged_by() const { return acknowledged_by_; }
+  std::string_view acknowledged_by() const {
+    return acknowledged_by_ ? std::string_view(*acknowledged_by_) : std::string_view();
+  }
   bool open() const { return state_ == State::firing || state_ == State::recovering || state_ == State::latched; }
   std::uint64_t openings() const { return openings_; }
   std::uint64_t events() const { return events_; }
@@ -120,12 +123,13 @@ class LifeCycle {
   bool acknowledged_ = false;
   bool away_ = false;               ///< no evaluation since a restart
   Micros last_ = never_yet;         ///< last evaluation
+  Micros away_left_ = 0;            ///< of the time in which nobody looked, how much still lies ahead of `last_`
   Micros lower_since_ = never_yet;  ///< since when the condition is below level_
   Micros false_since_ = never_yet;  ///< since when there is no condition
   std::vector<Micros> since_;       ///< per level, since when the condition is at it or above
   std::uint64_t openings_ = 0;
   std::uint64_t events_ = 0;
-  std::string acknowledged_by_;
+  std::unique_ptr<std::string> acknowledged_by_;
 };
 
 }  // namespace millrace::alert

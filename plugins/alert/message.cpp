@@ -17,7 +17,30 @@ std::string format_number(const std::string& format, double number) {
   return fmt::format(fmt::runtime(format), number);
 }
 
-Result<void> check_format(const std::string& written, const std::string& format, bool number) {
+/// `as`: what the format is for.
+enum class Holds { number, text, either };
+
+bool fits_number(const std::string& format, std::string& why) {
+  try {
+    (void)fmt::format(fmt::runtime(format), 1.5);
+    return true;
+  } catch (const fmt::format_error& e) {
+    why = e.what();
+    return false;
+  }
+}
+
+bool fits_text(const std::string& format, std::string& why) {
+  try {
+    (void)fmt::format(fmt::runtime(format), std::string("x"));
+    return true;
+  } catch (const fmt::format_error& e) {
+    why = e.what();
+    return false;
+  }
+}
+
+Result<void> check_format(const std::string& written, const std::string& format, Holds holds) {
   // A width or precision of many digits would be carried out, digit by digit.
   constexpr int most_digits = 2;
   int digits = 0;
@@ -25,15 +48,10 @@ Result<void> check_format(const std::string& written, const std::string& format,
     digits = std::isdigit(static_cast<unsigned char>(c)) ? digits + 1 : 0;
     if (digits > most_digits) return invalid(fmt::format("{{{}}}: a width or precision of at most 99", written));
   }
-  try {
-    if (number)
-      (void)fmt::format(fmt::runtime(format), 1.5);
-    else
-      (void)fmt::format(fmt::runtime(format), std::string("x"));
-  } catch (const fmt::format_error& e) {
-    return invalid(fmt::format("{{{}}} is no format for {}: {}", written, number ? "a number" : "a text", e.what()));
-  }
-  return {};
+  std::string why;
+  if (holds != Holds::text && fits_number(format, why)) return {};
+  if (holds != Holds::number && fits_text(format, why)) return {};
+  return invalid(fmt::format("{{{}}} is no format for {}: {}", written, holds == Holds::text ? "a text" : "a number", why));
 }
 
 }  // namespace
@@ -60,13 +78,20 @@ Result<Message> Message::parse(std::string_view text, const std::vector<std::str
     std::string name(inside.substr(0, inside.find(':')));
     std::string format = "{" + std::string(inside.substr(std::min(inside.size(), name.size()))) + "}";
     bool number = std::find(numbers.begin(), numbers.end(), name) != numbers.end();
-    if (!number && std::find(texts.begin(), texts.end(), name) == texts.end()) {
+    bool field = name.starts_with(of_record) && name.size() > of_record.size();
+    if (!number && !field && std::find(texts.begin(), texts.end(), name) == texts.end()) {
       std::vector<std::string> known = numbers;
       known.insert(known.end(), texts.begin(), texts.end());
+      known.emplace_back("record.FIELD");
       return invalid(fmt::format("'{{{}}}' stands for nothing here{}; there are {}", name, config::did_you_mean(name, known),
                                  fmt::join(known, ", ")));
     }
-    if (auto good = check_format(std::string(inside), format, number); !good) return good.error();
+    if (auto good = check_format(std::string(inside), format,
+                                 field    ? Holds::either
+                                 : number ? Holds::number
+                                          : Holds::text);
+        !good)
+      return good.error();
     if (!literal.empty()) message.parts_.push_back({std::move(literal), ""});
     literal.clear();
     message.parts_.push_back({std::move(name), std::move(format)});
@@ -84,12 +109,24 @@ std::string Message::fill(const std::function<Filling(std::string_view name)>& v
       continue;
     }
     Filling filling = value(part.text);
+    std::string why;
     if (const double* number = std::get_if<double>(&filling))
-      text += format_number(part.format, *number);
+      text += fits_number(part.format, why) ? format_number(part.format, *number) : format_number("{}", *number);
+    else if (const std::string* words = std::get_if<std::string>(&filling))
+      text += fits_text(part.format, why) ? fmt::format(fmt::runtime(part.format), *words) : *words;
     else
-      text += fmt::format(fmt::runtime(part.format), std::get<std::string>(filling));
+      text += "null";
   }
   return text;
+}
+
+void Message::list_fields(std::set<std::string>& to) const {
+  for (const Part& part : parts_)
+    if (!part.format.empty() && part.text.starts_with(of_record)) to.insert(part.text.substr(of_record.size()));
+}
+
+bool Message::mentions(std::string_view name) const {
+  return std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) { return !part.format.empty() && part.text == name; });
 }
 
 }  // namespace millrace::alert

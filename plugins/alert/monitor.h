@@ -1,14 +1,19 @@
 #pragma once
 
 #include <algorithm>
-#include <boost/unordered/unordered_flat_map.hpp>
+#include <array>
+#include <boost/container_hash/hash.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plugins/alert/deadlines.h"
@@ -24,6 +29,7 @@ struct Arrival {
   Micros time = 0;
   std::string_view key;
   std::span<const double> inputs;  ///< null_value for what is no number
+  std::span<const Quote> quotes;   ///< what texts quote of it
   std::uint32_t source = 0;        ///< 0: not replayable
   std::uint64_t sequence = 0;
 };
@@ -31,6 +37,9 @@ struct Arrival {
 /// All rules of one alert stage over all keys. Deterministic: no clock, no I/O, no threads; what comes out depends on the calls
 /// alone. Each call carries the arrival clock, which never goes back. Costs per record do not depend on the number of keys;
 /// per window, rule and key one timer is kept at most.
+///
+/// Its parts by file: monitor.cpp has keys and time, monitor_rules.cpp what rules make of a record, monitor_alerts.cpp what
+/// becomes of their findings, monitor_state.cpp what is saved.
 class Monitor {
  public:
   Monitor(MonitorPlan plan, Output& output);
@@ -42,7 +51,18 @@ class Monitor {
   void start(Micros now, std::span<const std::string> expected);
 
   void record(const Arrival& arrival);
+
+  /// The same for several, in order; quicker, as it looks ahead.
+  void records(std::span<const Arrival> arrivals);
   void tick(Micros now);
+
+  /// The arrival clock jumped ahead by `forward`, in which no time passed: nothing falls due by it, and what goes unobserved by
+  /// event time counts towards no `for`.
+  void jumped(Micros forward);
+
+  /// The clocks of devices may show so much more than the arrival clock (less, if negative): from here on a record is early or
+  /// late, and windows of idle keys close, only where it is so by either.
+  void doubt(Micros ahead) { ahead_ = ahead; }
 
   /// End of the stream: every watermark becomes infinite.
   void flush();
@@ -84,7 +104,11 @@ class Monitor {
   /// After the end of a stream: another one may begin at any event time. Alerts stay as they are.
   void forget_streams();
 
-  /// After loading: the process was lost at `down` (if 0: where the common part was saved) and runs again at `up`.
+  /// The name of the level that an alert had whose rule meant something else when it was saved; empty if it is not known.
+  std::string lost_level(std::string_view rule, std::string_view key) const;
+
+  /// After loading: the process was lost at `down` (if 0: where the common part was saved) and runs again at `up`. An `up`
+  /// before `down` is a clock that was set back.
   void restarted(Micros down, Micros up, bool windows_kept);
 
   /// The life of one alert, or null if it has none yet.
@@ -103,57 +127,122 @@ class Monitor {
   struct Alert;
   struct Instance;
   struct Key;
+  struct OwnTrouble;
+
+  /// A key's name with its hash.
+  struct KeyName {
+    std::string_view text;
+    std::uint64_t hash;
+    explicit KeyName(std::string_view t) : text(t), hash(boost::hash<std::string_view>{}(t)) {}
+  };
+
+  /// A place in the table of keys. It holds the hash, so that a look at the table alone nearly always finds the key.
+  struct Slot {
+    std::uint64_t hash;
+    Key* key;
+
+    struct Hash {
+      using is_transparent = void;
+      using is_avalanching = void;
+      std::size_t operator()(const Slot& slot) const { return slot.hash; }
+      std::size_t operator()(const KeyName& name) const { return name.hash; }
+      std::size_t operator()(std::uint64_t hash) const { return hash; }
+    };
+    struct Same {
+      using is_transparent = void;
+      bool operator()(const Slot& a, const Slot& b) const;
+      bool operator()(const KeyName& name, const Slot& slot) const;
+      bool operator()(const Slot& slot, const KeyName& name) const { return (*this)(name, slot); }
+      bool operator()(std::uint64_t hash, const Slot& slot) const { return hash == slot.hash; }
+      bool operator()(const Slot& slot, std::uint64_t hash) const { return hash == slot.hash; }
+    };
+  };
+
+  /// Of one rule whose alerts are told in groups.
+  struct Groups {
+    std::map<std::string, Group, std::less<>> of;
+    std::uint64_t told = 0;
+  };
 
   const RulePlan* rule_named(std::string_view name) const;
   std::size_t index_of(const RulePlan& rule) const { return static_cast<std::size_t>(&rule - plan_.rules.data()); }
   Key* find(std::string_view name) const;
+  Key* guess(std::string_view name) const;
+  Key* find(const RulePlan& rule, std::string_view name) const;
   Key* create(std::string_view name);
   void evict(Key& key);
   bool covered(const Key& key, const Arrival& arrival) const;
   void cover(Key& key, const Arrival& arrival);
+  void record(const Arrival& arrival, Key* key);
 
+  Micros late() const { return late_ + std::max<Micros>(0, -ahead_); }
+  TimePolicy policy() const;
   Micros watermark(const Key& key) const;
   void run(Micros now);
+  void event_due(Key& key, Micros at);
   void run_clock(Key& key);
   void heard(Key& key);
   void silent(Key& key, Micros at);
-  void process(Key& key, Micros time, const double* inputs);
-  void look(Key& key, const RulePlan& rule, Instance& instance, Micros time, const double* inputs);
-  double derive(const RulePlan& rule, Instance& instance, Micros time, const double* inputs, bool& partial);
-  void advance(Key& key, Micros watermark);
-  void closed(Key& key, const RulePlan& rule, Instance& instance, const ClosedWindow& window);
-  std::span<const double> figures(const RulePlan& rule, const Slices& contents);
-  void evaluate(Key& key, const RulePlan& rule, Instance& instance, Micros at, double value, const Cause& cause);
-  Alert& alert(Instance& instance);
-  void with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause);
-  void changed(const Change& change);
-  void notified(const Notice& notice);
-  const RulePlan* inhibitor(const RulePlan& rule, const Key& key) const;
-  Micros quiet_until(const RulePlan& rule, const Key& key) const;
-  void flush_group(const RulePlan& rule);
   void schedule(Key& key);
   Micros event_deadline(const Key& key) const;
   Micros clock_deadline(const Key& key) const;
   Micros group_deadline() const;
   void touch(Key& key);
+
+  void process(Key& key, Micros time, const double* inputs);
+  void look(Key& key, const RulePlan& rule, Instance& instance, Micros time, const double* inputs);
+  void advance(Key& key, Micros watermark);
+  void close_windows(Key& key, const RulePlan& rule, Instance& instance, Micros before);
+  void add_to_windows(Key& key, const RulePlan& rule, Instance& instance, Micros time, const double* inputs);
+  void closed(Key& key, const RulePlan& rule, Instance& instance, const ClosedWindow& window);
+  void closed_together(Key& key, const RulePlan& rule, Instance& instance, ClosedWindow& first);
+  double trailing(Key& key, const RulePlan& rule, Instance& instance, Micros time, const double* inputs, bool& partial);
+  double zscore(const RulePlan& rule, Instance& instance, Micros time, double value, bool& partial);
+  double derive(Key& key, const RulePlan& rule, Instance& instance, Micros time, const double* inputs, bool& partial);
+  void figures_of(const RulePlan& rule, const Slices& contents);
+  double work_out(Key& key, const RulePlan& rule);
+  void evaluate(Key& key, const RulePlan& rule, Instance& instance, Micros at, double value, const Cause& cause);
+
+  Alert& alert(Instance& instance);
+  void with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause);
+  void changed(const Change& change);
+  void changed_in_group(const Change& change);
+  void notified(const Notice& notice);
+  const RulePlan* inhibitor(const RulePlan& rule, const Key& key) const;
+  Micros quiet_until(const RulePlan& rule, const Key& key) const;
+  void flush_group(const RulePlan& rule, const std::string& name, Group& group);
+  void flush_groups(Micros due);
+  void meet(Trouble trouble);
+  OwnTrouble& own(Trouble trouble);
+  void run_trouble(OwnTrouble& trouble);
+  template <class F>
+  void each_key(F&& f);
+
   bool load_rules(Key& key, Reader& in);
+  bool load_troubles(Reader& in);
+  bool load_groups(Reader& in);
+  void begin_stream_anew(Key& key);
 
   const MonitorPlan plan_;
   Output& output_;
   const bool tracing_;
   const RulePlan* silence_ = nullptr;
+  const RulePlan* trouble_ = nullptr;
   Micros late_ = 0;
   Micros idle_limit_ = for_ever;  ///< a key of which nothing is kept is forgotten after so long
   Micros now_ = never_yet;
+  Micros ahead_ = 0;
   bool flushed_ = false;
   Watermark common_;  ///< of Scope::source
 
   std::deque<Key> keys_;
   std::vector<Key*> free_;
-  boost::unordered_flat_map<std::string_view, Key*> names_;
-  Deadlines<Key> events_;      ///< event times that the watermark must pass
-  Deadlines<Key> clocks_;      ///< on the arrival clock
-  std::vector<Group> groups_;  ///< by rule
+  boost::unordered_flat_set<Slot, Slot::Hash, Slot::Same> names_;
+  std::array<std::unique_ptr<OwnTrouble>, troubles> troubles_;
+  std::map<std::pair<std::string, std::string>, std::string> lost_levels_;
+  Deadlines<Key> events_;       ///< event times that the watermark must pass
+  Deadlines<Key> clocks_;       ///< on the arrival clock
+  std::vector<Groups> groups_;  ///< by rule
   bool grouped_ = false;
   std::vector<Silence> silences_;
   std::vector<Key*> changed_;
@@ -166,9 +255,8 @@ class Monitor {
   } current_;
   const LifeCycle::Emit on_change_;
   const Teller::Emit on_notice_;
-  std::vector<Word> words_;
-  std::vector<double> values_;
-  std::vector<double> figures_;
+  Slices::Scratch scratch_;
+  std::vector<double> figures_, asked_;
 };
 
 }  // namespace millrace::alert

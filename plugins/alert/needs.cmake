@@ -1,2 +1,2 @@
-set(NEEDS store)
-set(LIBRARIES nlohmann_json::nlohmann_json)
+set(NEEDS lua store)
+set(LIBRARIES PkgConfig::LUA nlohmann_json::nlohmann_json)

@@ -115,6 +115,25 @@ Micros Teller::deadline(const NotifyPlan& plan, const LifeCycle& life, Micros no
   return for_ever;
 }
 
+namespace {
+
+void shift_moment(Micros& moment, Micros by) {
+  if (moment != never_yet && moment < for_ever) moment += by;
+}
+
+}  // namespace
+
+void Teller::shift(Micros by) {
+  shift_moment(last_told_, by);
+  shift_moment(last_change_, by);
+  for (Micros& opening : openings_) shift_moment(opening, by);
+}
+
+void Group::shift(Micros by) {
+  shift_moment(next_, by);
+  shift_moment(last_sent_, by);
+}
+
 void Teller::save(Writer& out) const {
   out.put(told_);
   out.put(flapping_);
@@ -189,14 +208,12 @@ std::optional<GroupNotice> Group::flush(const NotifyPlan& plan, Micros now,
   else
     return std::nullopt;
   last_sent_ = now;
-  notice.number = ++number_;
   return notice;
 }
 
 void Group::save(Writer& out) const {
   out.put(next_);
   out.put(last_sent_);
-  out.put(number_);
   out.put(static_cast<std::uint32_t>(members_.size()));
   for (const auto& [key, m] : members_) {
     out.put(key);
@@ -210,7 +227,6 @@ void Group::save(Writer& out) const {
 bool Group::load(Reader& in) {
   next_ = in.get<Micros>();
   last_sent_ = in.get<Micros>();
-  number_ = in.get<std::uint64_t>();
   members_.clear();
   for (auto count = in.get<std::uint32_t>(); count > 0 && in.good(); --count) {
     Member& m = members_[std::string(in.text())];

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plugins/alert/life_cycle.h"
+#include "plugins/alert/quote.h"
 
 namespace millrace::alert {
 
@@ -94,6 +95,9 @@ class Teller {
   std::string_view owed() const;
   std::uint64_t next_number() { return ++number_; }
 
+  /// The arrival clock was stepped: what is counted from moments before goes on as if it had not been.
+  void shift(Micros by);
+
   void save(Writer& out) const;
   bool load(Reader& in);
 
@@ -117,11 +121,13 @@ class Teller {
 /// People are to be told about a group of alerts.
 struct GroupNotice {
   NoticeType type = NoticeType::group_firing;
+  std::string group;                          ///< what its alerts have in common; empty where all of a rule are one group
   std::vector<std::string> firing, resolved;  ///< keys, in order
-  std::uint64_t number = 0;
+  std::vector<Quote> quotes;                  ///< of the latest record of one of them
+  std::uint64_t number = 0;                   ///< of the rule's group notices, from 1
 };
 
-/// All alerts of one rule told together, by Alertmanager's rules: a wait from the first member, then at most one message each
+/// Alerts of one rule told together, by Alertmanager's rules: a wait from the first member, then at most one message each
 /// interval; a repeat is looked at only there. A member that fires and clears between two messages is not mentioned.
 class Group {
  public:
@@ -138,6 +144,8 @@ class Group {
   std::optional<GroupNotice> flush(const NotifyPlan& plan, Micros now, const std::function<bool(std::string_view)>& silenced);
 
   Micros deadline() const { return next_; }
+  bool empty() const { return members_.empty(); }
+  void shift(Micros by);
 
   void save(Writer& out) const;
   bool load(Reader& in);
@@ -146,7 +154,6 @@ class Group {
   std::map<std::string, Member, std::less<>> members_;
   Micros next_ = for_ever;
   Micros last_sent_ = never_yet;
-  std::uint64_t number_ = 0;
 };
 
 }  // namespace millrace::alert

@@ -90,6 +90,7 @@ void ClearOptions::describe(config::Fields<ClearOptions>& f) {
   describe_as(f);
   f.check([](const ClearOptions& c, config::CheckReport<ClearOptions>& report) {
     if (std::string wrong = c.problem(); !wrong.empty()) report.wrong("", wrong);
+    if (c.given() == 0) report.wrong("", "clear needs a condition, such as below: 5");
     if (c.given() == 1 && !c.test())
       report.wrong("", "clear compares numbers: above, at_least, below, at_most, outside or inside");
   });
@@ -134,8 +135,15 @@ void WatchOptions::describe(config::Fields<WatchOptions>& f) {
   f.field("ewma", &WatchOptions::ewma).doc("Exponentially weighted mean of this field, with the time constant `tau`.");
   f.field("zscore", &WatchOptions::zscore)
       .doc("How many standard deviations this field lies from the mean of the records `within` before it.");
+  f.field("lua", &WatchOptions::lua)
+      .doc("A script's result, from the figures of the window `w`: `return w:avg(\"temperature\") - w:min(\"wall\")`.");
+  f.field("script", &WatchOptions::script).doc("The same from a file; saving it makes another rule of it.");
   f.field("distance_outside", &WatchOptions::distance_outside)
       .doc("`[latitude, longitude]` fields: metres outside `circle`, or 1 outside and 0 inside of `fence`.");
+  f.field("accuracy", &WatchOptions::accuracy).doc("The field that says how many metres a position may be wrong.");
+  f.field("max_accuracy", &WatchOptions::max_accuracy)
+      .doc("A position whose accuracy is greater, in metres, is no value.")
+      .min(0.0);
   f.field("fence", &WatchOptions::fence).doc("A GeoJSON file whose first polygon is the fence.");
   f.field("circle", &WatchOptions::circle).doc("The fence, as a circle.");
   f.field("within", &WatchOptions::within)
@@ -153,6 +161,10 @@ void WatchOptions::describe(config::Fields<WatchOptions>& f) {
   f.field("records", &WatchOptions::records).doc("Over the last so many records of a key.").min(1).max(1'000'000);
   f.field("offset", &WatchOptions::offset).doc("Shifts the ends of `every`; -1us makes a window [start, end).");
   f.field("also", &WatchOptions::also).doc("Further aggregates, for the message and the history.");
+  f.field("approx", &WatchOptions::approx)
+      .doc(
+          "Percentiles from buckets, each within 0.8 % of the value at its rank: quicker, and smaller where many values "
+          "recur.");
   f.field("tau", &WatchOptions::tau).doc("Time constant of `ewma`.").min(1ms).max(longest_window);
   f.field("min_samples", &WatchOptions::min_samples).doc("Of `zscore`: no value from fewer records before.").min(2);
   f.field("min_stddev", &WatchOptions::min_stddev).doc("Of `zscore`: a smaller standard deviation counts as this.").min(0.0);
@@ -170,6 +182,8 @@ void FlapOptions::describe(config::Fields<FlapOptions>& f) {
 }
 
 void GroupOptions::describe(config::Fields<GroupOptions>& f) {
+  f.field("by", &GroupOptions::by)
+      .doc("Labels of the rule: alerts that have the same texts there are told together; without it, all of the rule.");
   f.field("wait", &GroupOptions::wait).doc("From the first alert of a group to its first message.");
   f.field("interval", &GroupOptions::interval)
       .doc("Time between messages of a group; `repeat` is looked at only then.")
@@ -201,16 +215,18 @@ void RuleOptions::describe(config::Fields<RuleOptions>& f) {
   f.field("notify_resolved", &RuleOptions::notify_resolved).doc("Whether people are told that it has ended.").reloadable();
   f.field("notify_deescalated", &RuleOptions::notify_deescalated).doc("Whether people are told of a lower level.").reloadable();
   f.field("flap", &RuleOptions::flap).doc("What counts as flapping.").reloadable();
-  f.field("group", &RuleOptions::group).doc("People are told of all keys' alerts of this rule together.").reloadable();
+  f.field("group", &RuleOptions::group).doc("People are told of several keys' alerts of this rule together.").reloadable();
   f.field("inhibited_by", &RuleOptions::inhibited_by)
       .doc("Rules of this stage, or `no_data`: while one of them fires for a key, people are not told of this one for it.")
       .reloadable();
   f.field("message", &RuleOptions::message)
       .doc(
-          "Text for people; `{key}`, `{rule}`, `{level}`, `{value:.1f}`, `{threshold}` and the aggregates watched are filled "
-          "in.")
+          "Text for people; `{key}`, `{rule}`, `{level}`, `{value:.1f}`, `{threshold}`, the aggregates watched and "
+          "`{record.FIELD}` of the key's latest record are filled in.")
       .reloadable();
-  f.field("labels", &RuleOptions::labels).doc("Texts that every alert of the rule carries.").reloadable();
+  f.field("labels", &RuleOptions::labels)
+      .doc("Texts that every alert of the rule carries; `{key}` and `{record.FIELD}` are filled in.")
+      .reloadable();
   add_checks(f);
 }
 
@@ -232,7 +248,9 @@ void NoDataOptions::describe(config::Fields<NoDataOptions>& f) {
   f.field("flap", &NoDataOptions::flap).doc("What counts as flapping.").reloadable();
   f.field("group", &NoDataOptions::group).doc("People are told of all silent keys together.").reloadable();
   f.field("message", &NoDataOptions::message).doc("Text for people.").reloadable();
-  f.field("labels", &NoDataOptions::labels).doc("Texts that every such alert carries.").reloadable();
+  f.field("labels", &NoDataOptions::labels)
+      .doc("Texts that every such alert carries; `{key}` and `{record.FIELD}` are filled in.")
+      .reloadable();
   f.shorthand("after");
   add_checks(f);
 }
@@ -269,7 +287,9 @@ void Options::describe(config::Fields<Options>& f) {
   f.field("rules", &Options::rules).doc("The rules by name; one without a condition emits its windows and raises nothing.");
   f.field("max_keys", &Options::max_keys).doc("Records of further keys are refused and counted.").min(1U).max(10'000'000U);
   f.field("max_samples", &Options::max_samples)
-      .doc("Samples kept for each key and window; beyond it figures are estimates.")
+      .doc(
+          "Values and slices of time kept for each key and window; beyond it percentiles and `distinct` are estimates, and "
+          "values leave a window a little late.")
       .min(2U)
       .max(1'000'000U);
   add_checks(f);

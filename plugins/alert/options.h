@@ -70,7 +70,11 @@ struct WatchOptions {
   std::string value, ewma, zscore;
   std::string count_all, count, sum, avg, min, max, range, first, last, distinct, stddev, stddevp, median, p05, p10, p25, p50,
       p75, p90, p95, p99, pd05, pd10, pd25, pd50, pd75, pd90, pd95, pd99, delta, rate, slope, rise, fall, max_rise, max_fall;
+  std::string lua;
+  std::optional<config::InputFile> script;
   std::vector<std::string> distance_outside;
+  std::string accuracy;
+  std::optional<double> max_accuracy;
   config::InputFile fence;
   std::optional<CircleOptions> circle;
   std::optional<Duration> within, sliding, tau;
@@ -80,6 +84,7 @@ struct WatchOptions {
   std::optional<std::int64_t> records;
   std::string offset;
   std::vector<std::string> also;
+  bool approx = false;
   std::int64_t min_samples = 2;
   double min_stddev = 0;
 
@@ -89,6 +94,8 @@ struct WatchOptions {
   std::optional<std::pair<std::string, std::string>> aggregate() const;
   /// What may stand there for one.
   static const std::vector<std::string>& aggregate_options();
+  /// The text of the script, if there is one.
+  const std::string* formula() const { return script ? &script->text : lua.empty() ? nullptr : &lua; }
   bool windowed() const {
     return sliding || snapshot || session || records || (within && every.kind != config::Node::Kind::null);
   }
@@ -101,6 +108,7 @@ struct FlapOptions {
 };
 
 struct GroupOptions {
+  std::vector<std::string> by;
   Duration wait{30s};
   Duration interval{5min};
   static void describe(config::Fields<GroupOptions>& f);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "plugins/alert/explain.h"
@@ -11,6 +12,7 @@
 #include "plugins/alert/silences.h"
 #include "runner/stage/explains.h"
 #include "runner/stage/rehearsal.h"
+#include "runner/stage/wall_clock.h"
 
 namespace millrace {
 
@@ -32,7 +34,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
       : options_(std::move(config)),
         context_(std::move(context)),
         compiled_(compile(options_)),
-        reading_(compiled_.inputs),
+        reading_(compiled_.inputs, compiled_.quoted),
         event_time_{options_.time.field, options_.time.unit},
         telling_(compiled_, context_.pipeline(), context_.stage(), options_.key == "device"),
         without_time_(context_.counter("without_time")),
@@ -58,17 +60,16 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     monitor_->load_silences(silences_.plan());
     take_over(*states);
     journal_->repeat(*unsettled);
-    started_ = context_.now();
+    wall_clock_ = context_.service<WallClock>();
+    started_ = seen_until_ = context_.now();
     next_snapshot_ = started_ + snapshot_every;
     catching_up_ = options_.time.catch_up > Duration::zero() && !options_.time.by_arrival;
     return {};
   }
 
   Result<Batch> process(Batch&& batch) override {
-    for (const Record& record : batch.records) {
-      if (record.kind == kind::alert || record.kind == kind::notification) continue;
-      look_at(record);
-    }
+    keep_clock();
+    look_at(batch);
     journal_->hold(context_.take_ack());
     records_ += batch.size();
     bool due = records_ >= snapshot_records || (snapshot_wanted() && context_.now() >= next_snapshot_);
@@ -82,6 +83,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     std::optional<Time> next = journal_->retry();
     auto no_later_than = [&](Time time) { next = next ? std::min(*next, time) : time; };
     if (snapshot_wanted()) no_later_than(next_snapshot_);
+    if (wall_clock_ && monitor_->keys() > 0) no_later_than(seen_until_ + heartbeat);
     if (catching_up_ || !begun_) {
       no_later_than(catching_up_ ? started_ + options_.time.catch_up : started_);
       return next;
@@ -91,6 +93,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   }
 
   Result<Batch> tick(Time now) override {
+    keep_clock();
     if (catching_up_ && now >= started_ + options_.time.catch_up) catching_up_ = false;
     if (!catching_up_) {
       begin(micros(now));
@@ -147,6 +150,8 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
 
  private:
   static constexpr Duration snapshot_every = 1s;
+  static constexpr Duration heartbeat = 30s;   ///< at most, between two looks at the clock
+  static constexpr Duration unheard_of = 30s;  ///< as a delay of a tick
   static constexpr std::size_t snapshot_records = 10'000;
   static constexpr std::size_t largest_backlog = 100'000;
 
@@ -177,7 +182,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
         good = monitor_->load_common(*s.data);
       else if (s.name.starts_with(key_snapshot))
         good = monitor_->load(std::string_view(s.name).substr(key_snapshot.size()), *s.data);
-      restored_ = restored_ || (good && s.name != silences_snapshot);
+      gap_ahead_ = gap_ahead_ || (good && s.name != silences_snapshot);
       if (!good) context_.log(LogLevel::warning, fmt::format("what was saved of '{}' cannot be used; it starts anew", s.name));
     }
   }
@@ -195,23 +200,69 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     }
   }
 
-  /// The first moment on the arrival clock. It is the first record's where a source brings what it had kept, so that the time
-  /// away is not taken for silence; and where such a record follows on what was saved, nothing has gone unobserved. Where no
-  /// source does, it is the start, however much later the stage first runs.
-  void begin(Micros now, bool replayed = false) {
-    if (std::exchange(begun_, true)) return;
-    bool follows_on = replayed && now - monitor_->now() <= options_.time.late.count();
-    bool backlogs = options_.time.catch_up > Duration::zero();
-    Micros up = backlogs ? now : std::min(now, micros(started_));
-    if (restored_ && (!follows_on || windows_lost_)) monitor_->restarted(0, up, !windows_lost_);
-    monitor_->start(std::min(now, micros(started_)), compiled_.expected);
+  /// Where time passes by itself, a call that comes long after it was asked for tells of time in which nobody looked: the
+  /// clock was set, or the process stood still.
+  void keep_clock() {
+    if (!wall_clock_) return;
+    const Time now = context_.now();
+    if (begun_ && now > seen_until_ + heartbeat + unheard_of) monitor_->jumped((now - seen_until_).count());
+    seen_until_ = std::max(seen_until_, now);
+    monitor_->doubt(wall_clock_->ahead().count());
   }
 
-  void look_at(const Record& record) {
-    Time now = context_.now();
-    Time arrival = record.arrival == Time{} ? now : record.arrival;
+  /// The first moment on the arrival clock. It is the first record's where a source brings what it had kept, so that the time
+  /// away is not taken for silence. Where no source does, it is the start, however much later the stage first runs.
+  void begin(Micros now) {
+    bridge(now, false);
+    if (!std::exchange(begun_, true)) monitor_->start(std::min(now, micros(started_)), compiled_.expected);
+  }
+
+  /// The time since what was saved, in which nobody looked, lies before the first record that does not follow on from it: a
+  /// source may first offer again what was seen already.
+  void bridge(Micros now, bool replayed) {
+    if (!gap_ahead_) return;
+    if (replayed && !windows_lost_ && now - monitor_->now() <= options_.time.late.count()) return;
+    bool backlogs = options_.time.catch_up > Duration::zero();
+    monitor_->restarted(0, backlogs || begun_ ? now : std::min(now, micros(started_)), !windows_lost_);
+    gap_ahead_ = false;
+  }
+
+  void look_at(const Batch& batch) {
+    const Time now = context_.now();
+    const std::size_t inputs = reading_.inputs();
+    const std::size_t quotes = compiled_.quoted.size();
+    arrivals_.clear();
+    key_texts_.clear();
+    inputs_.resize(batch.size() * inputs);
+    quotes_.resize(batch.size() * quotes);
+    for (const Record& record : batch.records) {
+      if (record.kind == kind::alert || record.kind == kind::notification) continue;
+      const std::size_t place = arrivals_.size();
+      arrivals_.push_back(arrival_of(record, now));
+      Arrival& seen = arrivals_.back();
+      reading_.read(record, inputs_.data() + place * inputs);
+      seen.inputs = std::span(inputs_).subspan(place * inputs, inputs);
+      if (quotes == 0) continue;
+      seen.quotes = std::span(quotes_).subspan(place * quotes, quotes);
+      reading_.quote(record, quotes_.data() + place * quotes);
+    }
+    if (arrivals_.empty()) return;
+    if (!gap_ahead_) {
+      begin(arrivals_.front().arrival);
+      return monitor_->records(arrivals_);
+    }
+    for (const Arrival& arrival : arrivals_) {
+      bridge(arrival.arrival, arrival.source != 0);
+      if (!std::exchange(begun_, true)) monitor_->start(std::min(arrival.arrival, micros(started_)), compiled_.expected);
+      monitor_->record(arrival);
+    }
+    // The replay has reached the present, and nothing was missing.
+    if (!catching_up_) gap_ahead_ = false;
+  }
+
+  Arrival arrival_of(const Record& record, Time now) {
     Arrival seen;
-    seen.arrival = micros(arrival);
+    seen.arrival = micros(record.arrival == Time{} ? now : record.arrival);
     seen.time = micros(record.time);
     if (!event_time_.field.empty()) {
       auto said = event_time_.read(record);
@@ -219,20 +270,17 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
       seen.time = said ? micros(*said) : seen.arrival;
     }
     if (catching_up_ && time_of(seen.time) >= now - options_.time.late) catching_up_ = false;
-    begin(seen.arrival, record.source != 0);
     seen.key = key_of(record);
     seen.source = record.source;
     seen.sequence = record.sequence;
-    reading_.read(record, inputs_);
-    seen.inputs = inputs_;
-    monitor_->record(seen);
+    return seen;
   }
 
   std::string_view key_of(const Record& record) {
     if (options_.key == "device") return record.device;
     const Value* value = record.fields.find(options_.key);
     if (value && value->type() == Type::string) return value->as_text();
-    if (value && value->type() == Type::integer) return key_text_ = std::to_string(value->as_integer());
+    if (value && value->type() == Type::integer) return key_texts_.emplace_back(std::to_string(value->as_integer()));
     without_key_.add();
     return {};
   }
@@ -258,16 +306,21 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Monitor> monitor_;
 
+  WallClock* wall_clock_ = nullptr;  ///< null in virtual time
+  Time seen_until_{};
   Time started_{};
   Time next_snapshot_{};
   bool catching_up_ = false;
   bool begun_ = false;
-  bool restored_ = false;
+  bool gap_ahead_ = false;  ///< something was restored, and the time since then has not been accounted for
   bool windows_lost_ = false;
   Silences silences_;
   std::size_t records_ = 0;
+  // Of the batch in hand.
+  std::vector<Arrival> arrivals_;
   std::vector<double> inputs_;
-  std::string key_text_;
+  std::vector<Quote> quotes_;
+  std::deque<std::string> key_texts_;
 
   Counter& without_time_;
   Counter& without_key_;

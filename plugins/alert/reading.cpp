@@ -1,10 +1,13 @@
 #include "plugins/alert/reading.h"
 
 #include <functional>
+#include <utility>
+
+#include "runner/stage/json.h"
 
 namespace millrace::alert {
 
-Reading::Reading(const std::vector<Input>& inputs) {
+Reading::Reading(const std::vector<Input>& inputs, std::vector<std::string> quoted) : quoted_(std::move(quoted)) {
   for (const Input& input : inputs) {
     Wanted wanted{input.field, input.reading, {}};
     bool truth = false;
@@ -21,10 +24,28 @@ Reading::Reading(const std::vector<Input>& inputs) {
   }
 }
 
-void Reading::read(const Record& record, std::vector<double>& to) const {
-  to.assign(wanted_.size(), null_value);
-  for (std::size_t i = 0; i < wanted_.size(); ++i)
-    if (const Value* value = record.fields.find(wanted_[i].field)) to[i] = read(wanted_[i], *value);
+void Reading::read(const Record& record, double* to) const {
+  for (const Wanted& wanted : wanted_) {
+    const Value* value = record.fields.find(wanted.field);
+    *to++ = value ? read(wanted, *value) : null_value;
+  }
+}
+
+void Reading::quote(const Record& record, Quote* to) const {
+  for (std::size_t i = 0; i < quoted_.size(); ++i) {
+    const Value* value = record.fields.find(quoted_[i]);
+    if (!value || value->is_null()) {
+      to[i] = Quote{};
+    } else if (auto number = value->number()) {
+      to[i] = *number;
+    } else if (value->type() == Type::string) {
+      to[i] = std::string(value->as_text());
+    } else {
+      std::string json;
+      append_json(json, *value);
+      to[i] = std::move(json);
+    }
+  }
 }
 
 double Reading::read(const Wanted& wanted, const Value& value) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plugins/alert/compile.h"
+#include "plugins/alert/quote.h"
 #include "runner/stage/record.h"
 
 namespace millrace::alert {
@@ -13,10 +14,14 @@ namespace millrace::alert {
 /// Takes from a record what rules need of it, as numbers.
 class Reading {
  public:
-  explicit Reading(const std::vector<Input>& inputs);
+  Reading(const std::vector<Input>& inputs, std::vector<std::string> quoted);
 
-  /// Into `to`, one number for each input; null_value where the field is missing or not of use.
-  void read(const Record& record, std::vector<double>& to) const;
+  /// Into `to`, one number for each of inputs(); null_value where the field is missing or not of use.
+  void read(const Record& record, double* to) const;
+  std::size_t inputs() const { return wanted_.size(); }
+
+  /// What texts quote of it, one for each field quoted.
+  void quote(const Record& record, Quote* to) const;
 
  private:
   struct Wanted {
@@ -27,6 +32,7 @@ class Reading {
   static double read(const Wanted& wanted, const Value& value);
 
   std::vector<Wanted> wanted_;
+  const std::vector<std::string> quoted_;
 };
 
 }  // namespace millrace::alert

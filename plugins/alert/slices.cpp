@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <limits>
 
 namespace millrace::alert {
@@ -11,19 +12,23 @@ namespace {
 /// Room for so many slices stays allocated while a window is empty.
 constexpr std::uint32_t worth_keeping = 4;
 
+/// No fewer are made for the sake of finer buckets.
+constexpr std::size_t least_slices = 32;
+
+constexpr Micros coarsest = 1LL << 50U;
+
 }  // namespace
 
-SliceLayout::SliceLayout(Shape shape_, std::uint64_t most_, std::uint64_t usual_, bool wide_indices, bool timed)
+SliceLayout::SliceLayout(Shape shape_, const Wanted& wanted)
     : shape(shape_),
       stride(shape_.width()),
       index_at(0),
-      kept_at(0),
       time_at(0),
-      most(static_cast<std::uint32_t>(std::clamp<std::uint64_t>(most_, 2, 1U << 30U))),
-      usual(static_cast<std::uint32_t>(std::min<std::uint64_t>(usual_, most))) {
-  if (wide_indices) index_at = static_cast<std::uint8_t>(stride++);
-  if (timed) time_at = static_cast<std::uint8_t>(stride++);
-  if (shape.needs_values()) kept_at = static_cast<std::uint8_t>(stride++);
+      sketch(wanted.sketch),
+      most(static_cast<std::uint32_t>(std::clamp<std::uint64_t>(wanted.most, 2, 1U << 30U))),
+      usual(static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted.usual, most))) {
+  if (wanted.wide_indices) index_at = static_cast<std::uint8_t>(stride++);
+  if (wanted.timed) time_at = static_cast<std::uint8_t>(stride++);
 }
 
 Micros Slices::index_of(const SliceLayout& layout, std::uint32_t i) const {
@@ -45,19 +50,28 @@ void Slices::add(const SliceLayout& layout, Micros index, Micros time, double va
     base_ = index;
     if (capacity_ > 0) layout.shape.clear(younger(layout));
     open(layout, index, time);
-  } else if (index > newest_) {
+  } else if (index > newest_ && (index = on_grid(index)) > newest_) {
     rebase(layout, index);
-    if (size_ == layout.most)
-      set_index(layout, slot(layout, size_ - 1), index);
+    if (size_ == layout.most) {
+      coarsen(layout, std::max<std::size_t>(2, layout.most / 4 * 3));
+      index = on_grid(index);
+    }
+    if (size_ == layout.most || index <= newest_)
+      set_index(layout, last_, std::max(index, newest_));
     else
       open(layout, index, time);
   }
-  layout.shape.add(slot(layout, size_ - 1), time - origin_, value);
-  if (layout.kept_at && !is_null(value)) keep_value(layout, value);
+  layout.shape.add(last_, time - origin_, value);
+  if (is_null(value)) return;
+  if (quantiles_) {
+    quantiles_->add(value);
+    if (quantiles_->held() > layout.most) make_room(layout);
+  }
+  if (distinct_) distinct_->add(value, layout.most);
 }
 
 void Slices::rebase(const SliceLayout& layout, Micros index) {
-  constexpr Micros room = std::numeric_limits<std::uint32_t>::max();
+  constexpr Micros room = std::numeric_limits<std::uint32_t>::max() / 2;
   if (layout.index_at || index - base_ <= room) return;
   Micros from = index_of(layout, 0);
   for (std::uint32_t i = 0; i < size_; ++i)
@@ -68,13 +82,21 @@ void Slices::rebase(const SliceLayout& layout, Micros index) {
 
 void Slices::open(const SliceLayout& layout, Micros index, Micros time) {
   if (size_ == capacity_) grow(layout);
-  if (size_ > 0) layout.shape.merge(younger(layout), slot(layout, size_ - 1), younger(layout));
+  if (size_ > 0) layout.shape.merge(younger(layout), last_, younger(layout));
+  if (grain_ > 1 && size_ < layout.most / 4) grain_ /= 2;
   ++size_;
-  Word* s = slot(layout, size_ - 1);
-  layout.shape.clear(s);
-  if (layout.kept_at) s[layout.kept_at].integer = 0;
-  if (layout.time_at) s[layout.time_at].integer = time;
-  set_index(layout, s, index);
+  renew_last(layout);
+  layout.shape.clear(last_);
+  if (layout.time_at) last_[layout.time_at].integer = time;
+  set_index(layout, last_, index);
+  if (layout.shape.needs_quantiles()) {
+    if (!quantiles_) quantiles_ = std::make_unique<Quantiles>();
+    quantiles_->open(layout.sketch);
+  }
+  if (layout.shape.needs_distinct()) {
+    if (!distinct_) distinct_ = std::make_unique<Distinct>();
+    distinct_->open();
+  }
 }
 
 void Slices::grow(const SliceLayout& layout) {
@@ -89,6 +111,62 @@ void Slices::grow(const SliceLayout& layout) {
   words_ = std::move(words);
   capacity_ = capacity;
   head_ = 0;
+  renew_last(layout);
+}
+
+void Slices::make_room(const SliceLayout& layout) {
+  const std::size_t room = std::max<std::size_t>(1, layout.most / 4 * 3);
+  quantiles_->sketches() ? quantiles_->compress() : quantiles_->begin_sketch();
+  const std::size_t few = std::max<std::size_t>(least_slices, layout.most / 64);
+  if (quantiles_->held() > room && size_ > few) coarsen(layout, few);
+  while (quantiles_->held() > room && quantiles_->widen()) {
+  }
+}
+
+void Slices::coarsen(const SliceLayout& layout, std::size_t few) {
+  std::vector<std::uint32_t> runs;
+  do {
+    grain_ *= 2;
+    runs.clear();
+    Micros before = never_yet;
+    for (std::uint32_t i = 0; i < size_; ++i) {
+      Micros index = on_grid(index_of(layout, i));
+      // What is merged already on one side of the border cannot be joined with what is not on the other.
+      if (i > 0 && i != front_ && index == before)
+        ++runs.back();
+      else
+        runs.push_back(1);
+      before = index;
+    }
+  } while (runs.size() > few && grain_ < coarsest);
+  if (runs.size() < size_) join(layout, runs);
+}
+
+void Slices::join(const SliceLayout& layout, std::span<const std::uint32_t> runs) {
+  std::vector<Word> joined(runs.size() * layout.stride);
+  std::vector<Micros> indices;
+  std::uint32_t at = 0;
+  std::uint32_t front = 0;
+  for (std::size_t r = 0; r < runs.size(); ++r) {
+    Word* to = joined.data() + r * layout.stride;
+    std::copy_n(slot(layout, at), layout.stride, to);
+    // The older ones hold the merge with all after them already.
+    bool merged = at < front_;
+    if (merged) ++front;
+    for (std::uint32_t i = 1; i < runs[r] && !merged; ++i) layout.shape.merge(to, slot(layout, at + i), to);
+    at += runs[r];
+    indices.push_back(index_of(layout, at - 1));
+  }
+  size_ = static_cast<std::uint32_t>(runs.size());
+  front_ = front;
+  head_ = 0;
+  std::copy(joined.begin(), joined.end(), words_.get());
+  for (std::uint32_t i = 0; i < size_; ++i) set_index(layout, slot(layout, i), indices[i]);
+  renew_last(layout);
+  layout.shape.clear(younger(layout));
+  for (std::uint32_t i = front_; i + 1 < size_; ++i) layout.shape.merge(younger(layout), slot(layout, i), younger(layout));
+  if (quantiles_) quantiles_->join(runs);
+  if (distinct_) distinct_->join(runs);
 }
 
 void Slices::flip(const SliceLayout& layout) {
@@ -99,7 +177,8 @@ void Slices::flip(const SliceLayout& layout) {
 
 void Slices::pop(const SliceLayout& layout) {
   if (front_ == 0 && size_ > 1) flip(layout);
-  if (values_) values_->head += static_cast<std::size_t>(slot(layout, 0)[layout.kept_at].integer);
+  if (quantiles_) quantiles_->pop();
+  if (distinct_) distinct_->pop();
   head_ = head_ + 1 == capacity_ ? 0 : head_ + 1;
   --size_;
   if (front_ > 0) --front_;
@@ -113,77 +192,56 @@ void Slices::evict(const SliceLayout& layout, Micros through) {
 
 void Slices::clear() {
   size_ = front_ = head_ = 0;
+  grain_ = 1;
+  last_ = nullptr;
   if (capacity_ > worth_keeping) {
     words_.reset();
     capacity_ = 0;
   }
-  if (values_) {
-    values_->items.clear();
-    values_->head = 0;
-    values_->every = 1;
-    values_->skipped = 0;
-  }
+  if (quantiles_) quantiles_->clear();
+  if (distinct_) distinct_->clear();
 }
 
 void Slices::total(const SliceLayout& layout, Word* total) const {
   const Shape& shape = layout.shape;
   if (size_ == 0) return shape.clear(total);
-  const Word* newest = slot(layout, size_ - 1);
   if (size_ == 1) {
-    std::copy_n(newest, shape.width(), total);
+    std::copy_n(last_, shape.width(), total);
     return;
   }
   bool old_ones = front_ > 0;
   bool young_ones = front_ < size_ - 1;
   if (old_ones && young_ones) {
     shape.merge(slot(layout, 0), younger(layout), total);
-    shape.merge(total, newest, total);
+    shape.merge(total, last_, total);
     return;
   }
-  shape.merge(old_ones ? slot(layout, 0) : younger(layout), newest, total);
+  shape.merge(old_ones ? slot(layout, 0) : younger(layout), last_, total);
 }
 
-std::span<const double> Slices::values() const {
-  if (!values_) return {};
-  return std::span(values_->items).subspan(values_->head);
-}
-
-void Slices::keep_value(const SliceLayout& layout, double value) {
-  if (!values_) values_ = std::make_unique<Values>();
-  Values& v = *values_;
-  if (++v.skipped < v.every) return;
-  v.skipped = 0;
-  if (v.items.size() == v.items.capacity()) {
-    std::size_t live = v.items.size() - v.head;
-    if (v.head * 8 < v.items.size()) v.items.reserve(std::max<std::size_t>(8, live + live / 4));
-    v.items.erase(v.items.begin(), v.items.begin() + static_cast<std::ptrdiff_t>(v.head));
-    v.head = 0;
+void Slices::figures(const SliceLayout& layout, std::span<const Aggregate> aggregates, Scratch& scratch,
+                     std::vector<double>& to) const {
+  using Kind = Aggregate::Kind;
+  scratch.words.resize(layout.shape.width());
+  total(layout, scratch.words.data());
+  bool any = Shape::count(scratch.words.data()) > 0;
+  if (any && quantiles_) quantiles_->rank(aggregates, scratch.ranking);
+  for (const Aggregate& a : aggregates) {
+    if (a.kind == Kind::percentile)
+      to.push_back(any ? scratch.ranking.interpolated(a.share) : null_value);
+    else if (a.kind == Kind::percentile_discrete)
+      to.push_back(any ? scratch.ranking.discrete(a.share) : null_value);
+    else if (a.kind == Kind::distinct)
+      to.push_back(distinct_ && any ? distinct_->count() : 0);
+    else
+      to.push_back(layout.shape.result(a, scratch.words.data()));
   }
-  v.items.push_back(value);
-  ++slot(layout, size_ - 1)[layout.kept_at].integer;
-  if (v.items.size() - v.head > layout.most) thin(layout);
-}
-
-void Slices::thin(const SliceLayout& layout) {
-  Values& v = *values_;
-  std::size_t from = v.head;
-  std::size_t to = 0;
-  std::size_t seen = 0;
-  for (std::uint32_t i = 0; i < size_; ++i) {
-    std::int64_t& kept = slot(layout, i)[layout.kept_at].integer;
-    std::size_t before = to;
-    for (std::int64_t k = 0; k < kept; ++k, ++from, ++seen)
-      if (seen % 2 == 0) v.items[to++] = v.items[from];
-    kept = static_cast<std::int64_t>(to - before);
-  }
-  v.items.resize(to);
-  v.head = 0;
-  v.every *= 2;
 }
 
 std::size_t Slices::memory(const SliceLayout& layout) const {
   std::size_t bytes = words_ ? (capacity_ + 1) * layout.stride * sizeof(Word) : 0;
-  return bytes + (values_ ? sizeof(Values) + values_->items.capacity() * sizeof(double) : 0);
+  bytes += quantiles_ ? sizeof(Quantiles) + quantiles_->memory() : 0;
+  return bytes + (distinct_ ? sizeof(Distinct) + distinct_->memory() : 0);
 }
 
 void Slices::save(const SliceLayout& layout, Writer& out) const {
@@ -192,13 +250,11 @@ void Slices::save(const SliceLayout& layout, Writer& out) const {
   out.put(front_);
   out.put(base_);
   out.put(origin_);
+  out.put(grain_);
   for (std::uint32_t i = 0; i < size_; ++i) out.raw(slot(layout, i), layout.stride * sizeof(Word));
   out.raw(younger(layout), layout.stride * sizeof(Word));
-  if (!layout.kept_at) return;
-  std::span<const double> kept = values();
-  out.put(static_cast<std::uint32_t>(kept.size()));
-  out.put(values_ ? values_->every : 1U);
-  out.raw(kept.data(), kept.size_bytes());
+  if (quantiles_) quantiles_->save(out);
+  if (distinct_) distinct_->save(out);
 }
 
 bool Slices::load(const SliceLayout& layout, Reader& in) {
@@ -208,30 +264,28 @@ bool Slices::load(const SliceLayout& layout, Reader& in) {
   auto front = in.get<std::uint32_t>();
   auto base = in.get<Micros>();
   auto origin = in.get<Micros>();
+  auto grain = in.get<Micros>();
   std::size_t bytes = (std::size_t{size} + 1) * layout.stride * sizeof(Word);
   std::string_view raw = in.bytes(bytes);
-  if (!in.good() || front >= size) return false;
+  if (!in.good() || front >= size || grain < 1 || grain > coarsest) return false;
   words_ = std::make_unique<Word[]>((std::size_t{size} + 1) * layout.stride);
   std::memcpy(words_.get(), raw.data(), bytes);
   capacity_ = size_ = size;
   front_ = front;
   base_ = base;
   origin_ = origin;
+  grain_ = grain;
+  renew_last(layout);
   newest_ = index_of(layout, size_ - 1);
-  if (layout.kept_at) {
-    auto count = in.get<std::uint32_t>();
-    auto every = in.get<std::uint32_t>();
-    std::string_view kept = in.bytes(std::size_t{count} * sizeof(double));
-    if (!in.good() || every == 0) return clear(), false;
-    values_ = std::make_unique<Values>();
-    values_->items.resize(count);
-    if (count > 0) std::memcpy(values_->items.data(), kept.data(), kept.size());
-    values_->every = every;
-    std::int64_t sum = 0;
-    for (std::uint32_t i = 0; i < size_; ++i) sum += slot(layout, i)[layout.kept_at].integer;
-    if (sum != count) return clear(), false;
+  if (layout.shape.needs_quantiles()) {
+    quantiles_ = std::make_unique<Quantiles>();
+    if (!quantiles_->load(in, size)) return clear(), false;
   }
-  return true;
+  if (layout.shape.needs_distinct()) {
+    distinct_ = std::make_unique<Distinct>();
+    if (!distinct_->load(in, size)) return clear(), false;
+  }
+  return in.good();
 }
 
 }  // namespace millrace::alert

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "runner/stage/json.h"
 
@@ -59,6 +61,7 @@ std::string_view kind_of(const RulePlan& rule) {
 double threshold_of(const RulePlan& rule, const Change& change, double value) {
   int about = std::max({change.level, change.level_from, change.level_to});
   if (rule.watch == Watch::silence) return static_cast<double>(rule.silent_after) / 1e6;
+  if (rule.watch == Watch::trouble) return null_value;
   if (about < 1 || about > static_cast<int>(rule.life.levels.size())) return null_value;
   const Level& level = rule.life.levels[static_cast<std::size_t>(change.level > 0 ? change.level : about) - 1];
   bool over = change.to == State::ok || change.to == State::recovering || change.to == State::latched;
@@ -88,12 +91,53 @@ std::string Telling::message(const Happening& h) const {
     if (name == "threshold") return threshold_of(h.rule, h.change, h.cause.value);
     for (std::size_t i = 0; i < h.cause.figures.size(); ++i)
       if (h.rule.aggregates[i].name == name) return h.cause.figures[i];
-    return name == "value" ? h.cause.value : null_value;
+    if (name == "value") return h.cause.value;
+    return quote_of(name, h.key, h.cause.quotes, compiled_.quoted);
   };
   if (h.change.reason == Reason::ack) return fmt::format("{}: {} acknowledged by {}", h.key, h.rule.name, h.change.by);
+  if (h.rule.watch == Watch::trouble) return trouble_message(h);
   if (h.rule.watch == Watch::silence && h.change.to == State::ok) return fmt::format("{}: data comes again", h.key);
   std::string text = text_of(h.rule).message.fill(fill);
   return h.change.to == State::ok ? "resolved: " + text : text;
+}
+
+std::string Telling::trouble_message(const Happening& h) const {
+  std::string what;
+  if (h.key == name_of(Trouble::too_many_keys))
+    what = fmt::format("records of further keys are refused: there are {} already (max_keys)", compiled_.plan.max_keys);
+  else if (h.key == name_of(Trouble::reorder_buffer_full))
+    what = fmt::format("records are dropped: more than {} of one key wait to be put in order (max_samples)",
+                       compiled_.plan.max_samples);
+  else
+    what = "the script of a rule fails, which decides nothing then: the log says why";
+  if (h.change.to != State::ok) return fmt::format("{}: {}", stage_, what);
+  return fmt::format("resolved: {}: {}; {:g} times", stage_, what, h.cause.value);
+}
+
+config::Map<std::string> Telling::labels(const RulePlan& rule, std::string_view key, std::span<const Quote> quotes) const {
+  config::Map<std::string> filled;
+  for (const auto& [name, label] : text_of(rule).labels)
+    filled.emplace_back(name,
+                        label.fill([&](std::string_view wanted) { return quote_of(wanted, key, quotes, compiled_.quoted); }));
+  return filled;
+}
+
+config::Map<std::string> Telling::labels(const RulePlan& rule, const GroupNotice& notice) const {
+  const RuleText& text = text_of(rule);
+  config::Map<std::string> filled;
+  std::set<std::string> fields;
+  for (std::size_t i = 0; i < text.labels.size(); ++i) {
+    const auto& [name, label] = text.labels[i];
+    bool common = std::find(text.group_by.begin(), text.group_by.end(), i) != text.group_by.end();
+    fields.clear();
+    label.list_fields(fields);
+    // What differs from key to key is no group's, unless it makes the group.
+    if (!common && (!fields.empty() || label.mentions("key"))) continue;
+    std::string_view key = notice.firing.empty() ? (notice.resolved.empty() ? "" : notice.resolved[0]) : notice.firing[0];
+    filled.emplace_back(
+        name, label.fill([&](std::string_view wanted) { return quote_of(wanted, key, notice.quotes, compiled_.quoted); }));
+  }
+  return filled;
 }
 
 void Telling::append_alert(Batch& batch, const Happening& h) const {
@@ -101,7 +145,7 @@ void Telling::append_alert(Batch& batch, const Happening& h) const {
   Record& record = batch.append();
   auto text = [&](std::string_view t) { return Value::string(arena.copy(t)); };
   record.kind = kind::alert;
-  if (by_device_) record.device = arena.copy(h.key);
+  if (by_device_ && h.rule.watch != Watch::trouble) record.device = arena.copy(h.key);
   record.time = time_of(h.change.at);
   record.arrival = time_of(h.now);
   FieldList& f = record.fields;
@@ -122,7 +166,7 @@ void Telling::append_alert(Batch& batch, const Happening& h) const {
     f.push(arena, "window_end", millis(h.cause.window->end));
   }
   if (!h.cause.figures.empty()) f.push(arena, "aggregates", figures_of(arena, h.rule, h.cause.figures));
-  if (const auto& labels = text_of(h.rule).labels; !labels.empty()) f.push(arena, "labels", object_of(arena, labels));
+  if (auto filled = labels(h.rule, h.key, h.cause.quotes); !filled.empty()) f.push(arena, "labels", object_of(arena, filled));
 }
 
 store::Event Telling::event(const Happening& h) const {
@@ -155,7 +199,7 @@ store::Event Telling::event(const Happening& h) const {
   for (std::size_t i = 0; i < h.cause.figures.size(); ++i)
     if (h.rule.aggregates[i].kind == Aggregate::Kind::count) e.samples = static_cast<std::int64_t>(h.cause.figures[i]);
   if (!h.cause.figures.empty()) e.aggregates_json = json_of(figures_of(arena, h.rule, h.cause.figures));
-  if (const auto& labels = text_of(h.rule).labels; !labels.empty()) e.labels_json = json_of(object_of(arena, labels));
+  if (auto filled = labels(h.rule, h.key, h.cause.quotes); !filled.empty()) e.labels_json = json_of(object_of(arena, filled));
   e.message = message(h);
   if (h.change.reason == Reason::ack || h.change.reason == Reason::ack_ignored) e.actor = h.change.by;
   return e;
@@ -169,13 +213,15 @@ void Telling::append_window(Batch& batch, const RulePlan& rule, std::string_view
   record.time = time_of(row.window.end);
   record.arrival = time_of(row.fired_at);
   FieldList& f = record.fields;
-  f.reserve(arena, 6 + rule.aggregates.size());
+  f.reserve(arena, 8 + rule.aggregates.size());
   f.push(arena, "rule", Value::string(arena.copy(rule.name)));
   f.push(arena, "key", Value::string(arena.copy(key)));
   f.push(arena, "start", millis(row.window.start));
   f.push(arena, "end", millis(row.window.end));
   if (row.window.closed_by != ClosedBy::nothing) f.push(arena, "closed_by", Value::string(name_of(row.window.closed_by)));
   if (row.window.partial) f.push(arena, "partial", Value::boolean(true));
+  if (row.window.contents->estimates()) f.push(arena, "estimated", Value::boolean(true));
+  if (double error = row.window.contents->relative_error(); error > 0) f.push(arena, "relative_error", number(error));
   for (std::size_t i = 0; i < rule.aggregates.size(); ++i)
     f.push(arena, arena.copy(rule.aggregates[i].name), number(row.figures[i]));
 }
@@ -190,7 +236,7 @@ void Telling::append_notification(Batch& batch, const Notification& n, std::stri
     return Value::list({items, keys.size()});
   };
   record.kind = kind::notification;
-  if (by_device_ && !n.key.empty()) record.device = arena.copy(n.key);
+  if (by_device_ && !n.key.empty() && n.rule != own_rule) record.device = arena.copy(n.key);
   record.time = time_of(n.time);
   record.arrival = time_of(n.now);
   record.meta.push(arena, "link", text(link));
@@ -212,7 +258,7 @@ void Telling::append_notification(Batch& batch, const Notification& n, std::stri
     f.push(arena, "firing", list(n.firing));
     f.push(arena, "resolved", list(n.resolved));
   }
-  if (n.labels && !n.labels->empty()) f.push(arena, "labels", object_of(arena, *n.labels));
+  if (!n.labels.empty()) f.push(arena, "labels", object_of(arena, n.labels));
 }
 
 }  // namespace millrace::alert

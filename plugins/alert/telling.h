@@ -39,7 +39,7 @@ class Telling {
     bool quiet = false;
     Micros time = 0, now = 0;
     std::vector<std::string> firing, resolved;  ///< of a group
-    const config::Map<std::string>* labels = nullptr;
+    config::Map<std::string> labels;
   };
 
   /// As a record of kind notification addressed to `link`.
@@ -48,6 +48,9 @@ class Telling {
   std::string incident(const RulePlan& rule, std::string_view key, std::uint64_t opening) const;
   std::string message(const Happening& happening) const;
   std::string level_name(const RulePlan& rule, int level) const;
+  config::Map<std::string> labels(const RulePlan& rule, std::string_view key, std::span<const Quote> quotes) const;
+  /// Of a group: those labels that its alerts have in common.
+  config::Map<std::string> labels(const RulePlan& rule, const GroupNotice& notice) const;
   const RuleText& text_of(const RulePlan& rule) const { return compiled_.texts[static_cast<std::size_t>(&rule - rules_)]; }
   void set_rules(const RulePlan* rules) { rules_ = rules; }
 
@@ -55,6 +58,8 @@ class Telling {
   const std::string& stage() const { return stage_; }
 
  private:
+  std::string trouble_message(const Happening& happening) const;
+
   const Compiled& compiled_;
   std::string pipeline_, stage_;
   bool by_device_;

@@ -59,6 +59,7 @@ void TraceRows::window(const RulePlan& rule, std::string_view key, const WindowR
   row.millis("fired_at_ms", window.fired_at);
   if (window.window.closed_by != ClosedBy::nothing) row.add("closed_by", name_of(window.window.closed_by));
   if (window.window.partial) row.add("partial", Value::boolean(true));
+  if (double error = window.window.contents->relative_error(); error > 0) row.number("relative_error", error);
   for (std::size_t i = 0; i < rule.aggregates.size(); ++i) row.number(rule.aggregates[i].name, window.figures[i]);
   row.tell(trace_, telling_.stage(), "window");
 }
@@ -89,6 +90,7 @@ void TraceRows::notice(const RulePlan& rule, const GroupNotice& notice, Micros n
   row.millis("at_ms", now)
       .add("type", name_of(notice.type))
       .add("rule", rule.name)
+      .add("group", notice.group)
       .list("firing", notice.firing)
       .list("resolved", notice.resolved);
   row.tell(trace_, telling_.stage(), "notification");

@@ -16,13 +16,14 @@ Micros unit_of(const Extent& e) {
 
 SliceLayout layout_of(const Extent& e, Micros unit, std::span<const Aggregate> aggregates, std::uint64_t max_samples) {
   bool one = e.kind == WindowKind::snapshot || e.kind == WindowKind::session;
-  bool counted = e.kind == WindowKind::count;
+  SliceLayout::Wanted wanted;
+  wanted.timed = e.kind == WindowKind::count;
   // Tags hold 32 bits of slice numbers; twice the window must fit, as slices leave only when the next record comes.
-  bool wide = counted || (!one && e.size / unit >= (1LL << 30U));
-  std::uint64_t usual = e.kind == WindowKind::hopping ? static_cast<std::uint64_t>(e.size / unit) + 1 : max_samples;
-  std::uint64_t most = counted ? static_cast<std::uint64_t>(e.records) + 1 : std::max<std::uint64_t>(max_samples, 2);
-  if (e.kind == WindowKind::hopping) most = std::max(most, usual);
-  return SliceLayout(Shape(aggregates), most, usual, wide, counted);
+  wanted.wide_indices = wanted.timed || (!one && e.size / unit >= (1LL << 29U));
+  wanted.usual = e.kind == WindowKind::hopping ? static_cast<std::uint64_t>(e.size / unit) + 1 : max_samples;
+  wanted.most = wanted.timed ? static_cast<std::uint64_t>(e.records) + 1 : max_samples;
+  wanted.sketch = e.sketch;
+  return {Shape(aggregates), wanted};
 }
 
 Micros ceil_to(Micros time, Micros grid, Micros offset) { return ceil_div(time - offset, grid) * grid + offset; }
@@ -96,6 +97,8 @@ bool Window::take(const WindowPlan& plan, Micros time, double value, ClosedWindo
   const Extent& e = plan.extent;
   switch (e.kind) {
     case WindowKind::hopping: {
+      // With gaps between windows a record may be in none.
+      if (e.hop > e.size && time <= ceil_to(time, e.hop, e.offset) - e.size) return false;
       if (contents_.empty()) next_ = ceil_to(time, e.hop, e.offset);
       bool same_slice = !contents_.empty() && time <= contents_.newest() * plan.unit + e.offset;
       Micros slice = same_slice ? contents_.newest() : ceil_div(time - e.offset, plan.unit);

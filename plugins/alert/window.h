@@ -23,6 +23,7 @@ struct WindowPlan {
     Micros timeout = 0, max_duration = 0;
     bool exact = false;  ///< sessions are cut at start + max_duration, not at multiples of it
     std::int64_t records = 0, every = 0;
+    bool sketch = false;  ///< percentiles are estimated from the first value on
   };
 
   WindowPlan(Extent extent, std::span<const Aggregate> aggregates, std::uint64_t max_samples);
@@ -65,6 +66,14 @@ class Window {
     if (take(plan, time, value, closed)) emit(static_cast<const ClosedWindow&>(closed));
   }
 
+  // For windows that close together: while deadline() lies before, close() all, look at them, then leave() all.
+
+  /// The next to close; false if it is empty and is not to be told of.
+  bool close(const WindowPlan& plan, ClosedWindow& closed) { return step(plan, closed); }
+  void leave(const WindowPlan& plan);
+  /// Takes a record in; true if a count window has closed by it.
+  bool take(const WindowPlan& plan, Micros time, double value, ClosedWindow& closed);
+
   /// For a trailing window: its contents as of `time`.
   const Slices& trailing(const WindowPlan& plan, Micros time) {
     contents_.evict(plan.layout, time - plan.extent.size);
@@ -79,14 +88,16 @@ class Window {
   /// All contents are gone; whatever began before `newest` will be partial.
   void lose(Micros newest);
 
+  /// Brings the memory that the next record will be written to nearer.
+  void prefetch() const { contents_.prefetch(); }
+  void prefetch_values() const { contents_.prefetch_values(); }
+
   std::size_t memory(const WindowPlan& plan) const { return contents_.memory(plan.layout); }
   void save(const WindowPlan& plan, Writer& out) const;
   bool load(const WindowPlan& plan, Reader& in);
 
  private:
   bool step(const WindowPlan& plan, ClosedWindow& closed);
-  void leave(const WindowPlan& plan);
-  bool take(const WindowPlan& plan, Micros time, double value, ClosedWindow& closed);
   void take_session(const WindowPlan& plan, Micros time, double value);
   bool take_counted(const WindowPlan& plan, Micros time, double value, ClosedWindow& closed);
 

@@ -328,6 +328,129 @@ TEST_CASE("a trailing aggregate is that of the records within its reach at each 
   }
 }
 
+TEST_CASE("moving means, scores and changes are those of a plain calculation over the whole stream") {
+  auto watch = GENERATE(Watch::ewma, Watch::zscore, Watch::changed);
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    CAPTURE(static_cast<int>(watch), seed);
+    std::mt19937_64 random(seed);
+    WindowPlan::Extent e = extent(WindowKind::trailing, random);
+    std::vector<Aggregate> baseline{*parse_aggregate("count"), *parse_aggregate("avg"), *parse_aggregate("stddev")};
+    MonitorPlan plan = plan_with(e, baseline, random_policy(random));
+    RulePlan& rule = plan.rules[0];
+    rule.watch = watch;
+    rule.tau = 1 + static_cast<Micros>(random() % 10'000'000);
+    rule.min_samples = 2 + static_cast<std::int64_t>(random() % 5);
+    rule.min_stddev = random() % 2 == 0 ? 0 : 2.5;
+    if (watch != Watch::zscore) rule.window.reset();
+    Collector output;
+    auto monitor = std::make_unique<Monitor>(plan, output);
+    auto let_in = feed(monitor, plan, output, random, 250, 900'000);
+    for (const auto& [key, samples] : let_in) {
+      const auto& found = output.values[key];
+      REQUIRE(found.size() == samples.size());
+      double mean = null_value;
+      double before = null_value;
+      Micros last = 0;
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        const Sample& s = samples[i];
+        double expected = null_value;
+        if (watch == Watch::zscore) {
+          std::vector<Sample> inside;
+          for (std::size_t j = 0; j < i; ++j)
+            if (samples[j].time > s.time - e.size) inside.push_back(samples[j]);
+          double spread = std::max(brute(baseline[2], inside), rule.min_stddev);
+          if (brute(baseline[0], inside) >= static_cast<double>(rule.min_samples) && spread > 0 && !is_null(s.value))
+            expected = (s.value - brute(baseline[1], inside)) / spread;
+        } else if (!is_null(s.value) && watch == Watch::ewma) {
+          double alpha = 1 - std::exp(-static_cast<double>(s.time - last) / static_cast<double>(rule.tau));
+          expected = mean = is_null(mean) ? s.value : mean + alpha * (s.value - mean);
+          last = s.time;
+        } else if (!is_null(s.value)) {
+          expected = !is_null(before) && before != s.value ? 1 : 0;
+          before = s.value;
+        }
+        CAPTURE(key, i);
+        REQUIRE(found[i].time == s.time);
+        same(found[i].value, expected);
+      }
+    }
+  }
+}
+
+/// Passes on what it is asked for: the figures' sum, nulls counting as 1000.
+class Sum final : public Formula {
+ public:
+  millrace::Result<double> value(std::span<const double> figures) override {
+    double sum = 0;
+    for (double figure : figures) sum += is_null(figure) ? 1000 : figure;
+    return sum;
+  }
+};
+
+TEST_CASE("a formula is given the figures of all its windows, of every kind") {
+  const std::vector<Aggregate> aggregates{*parse_aggregate("avg"), *parse_aggregate("p95"), *parse_aggregate("rise")};
+  auto kind = GENERATE(WindowKind::hopping, WindowKind::sliding, WindowKind::snapshot, WindowKind::session, WindowKind::count);
+  for (std::uint64_t seed = 1; seed <= 15; ++seed) {
+    CAPTURE(static_cast<int>(kind), seed);
+    std::mt19937_64 random(seed);
+    WindowPlan::Extent e = extent(kind, random);
+    MonitorPlan plan = plan_with(e, aggregates, random_policy(random));
+    RulePlan& rule = plan.rules[0];
+    // The same field in several windows, each with figures of its own.
+    for (const Aggregate& a : aggregates) rule.parts.push_back({0, {a}, WindowPlan(e, std::span(&a, 1), plan.max_samples)});
+    rule.window = rule.parts[0].plan;
+    rule.formula = std::make_shared<Sum>();
+    rule.aggregates = {{Aggregate::Kind::last, 0, "value"}};
+    Collector output;
+    auto monitor = std::make_unique<Monitor>(plan, output);
+    auto let_in = feed(monitor, plan, output, random, 250, 900'000);
+    for (const auto& [key, samples] : let_in) {
+      std::vector<Row> expected = brute_windows(e, samples, aggregates);
+      const std::vector<Row>& found = output.rows[key];
+      REQUIRE(found.size() == expected.size());
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        double sum = 0;
+        for (double figure : expected[i].figures) sum += is_null(figure) ? 1000 : figure;
+        CAPTURE(key, i);
+        REQUIRE(found[i].end == expected[i].end);
+        REQUIRE(found[i].figures.size() == 1);
+        same(found[i].figures[0], sum);
+      }
+    }
+  }
+}
+
+TEST_CASE("with approx, percentiles of windows of every kind are as near as is stated, and all else is exact") {
+  const std::vector<Aggregate> aggregates{*parse_aggregate("count"), *parse_aggregate("sum"), *parse_aggregate("pd75"),
+                                          *parse_aggregate("pd05")};
+  auto kind = GENERATE(WindowKind::hopping, WindowKind::sliding, WindowKind::snapshot, WindowKind::session, WindowKind::count);
+  for (std::uint64_t seed = 1; seed <= 15; ++seed) {
+    CAPTURE(static_cast<int>(kind), seed);
+    std::mt19937_64 random(seed);
+    WindowPlan::Extent e = extent(kind, random);
+    e.sketch = true;
+    MonitorPlan plan = plan_with(e, aggregates, random_policy(random));
+    Collector output;
+    auto monitor = std::make_unique<Monitor>(plan, output);
+    auto let_in = feed(monitor, plan, output, random, 250, 900'000);
+    for (const auto& [key, samples] : let_in) {
+      std::vector<Row> expected = brute_windows(e, samples, aggregates);
+      const std::vector<Row>& found = output.rows[key];
+      REQUIRE(found.size() == expected.size());
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        CAPTURE(key, i);
+        same(found[i].figures[0], expected[i].figures[0]);
+        same(found[i].figures[1], expected[i].figures[1]);
+        for (std::size_t k : {2U, 3U}) {
+          double exact = expected[i].figures[k];
+          REQUIRE(is_null(found[i].figures[k]) == is_null(exact));
+          if (!is_null(exact)) REQUIRE(std::abs(found[i].figures[k] - exact) <= std::abs(exact) / 128);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("figures keep their precision over a long stream far from zero") {
   const std::vector<Aggregate> aggregates{*parse_aggregate("avg"), *parse_aggregate("stddev"), *parse_aggregate("slope")};
   WindowPlan::Extent e;

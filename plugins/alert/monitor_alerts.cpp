@@ -1,0 +1,246 @@
+#include <algorithm>
+#include <utility>
+
+#include "plugins/alert/key.h"
+#include "plugins/alert/monitor.h"
+
+namespace millrace::alert {
+
+namespace {
+
+/// What went wrong in the stage is over when it has not happened for so long.
+constexpr Micros trouble_over_after = 5LL * 60 * 1'000'000;
+
+bool concerns_people(const Change& change) {
+  switch (change.reason) {
+    case Reason::condition: return change.opens;
+    case Reason::escalated:
+    case Reason::deescalated:
+    case Reason::reactivated:
+    case Reason::resolved: return true;
+    case Reason::condition_clear: return change.to == State::latched;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(Trouble trouble) {
+  constexpr std::string_view names[] = {"too_many_keys", "reorder_buffer_full", "script_error"};
+  return names[static_cast<int>(trouble)];
+}
+
+Monitor::Alert& Monitor::alert(Instance& instance) {
+  if (!instance.alert) instance.alert = std::make_unique<Alert>();
+  return *instance.alert;
+}
+
+void Monitor::with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause) {
+  current_ = {&key, &rule, &instance, cause};
+  if (key.quotes) current_.cause.quotes = *key.quotes;
+}
+
+void Monitor::changed(const Change& change) {
+  // What follows may find more to change.
+  const auto [key, rule, instance, cause] = current_;
+  touch(*key);
+  key->reschedule = true;
+  output_.change(*rule, key->name, change, cause, now_);
+  if (concerns_people(change)) {
+    instance->alert->told_of = change;
+    instance->alert->told_of.by = {};
+    instance->alert->value = cause.value;
+    instance->alert->figures.assign(cause.figures.begin(), cause.figures.end());
+  }
+  if (rule->notify.group) return changed_in_group(change);
+  instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, *key), on_notice_);
+}
+
+void Monitor::changed_in_group(const Change& change) {
+  const auto& [key, rule, instance, cause] = current_;
+  Alert& alert = *instance->alert;
+  Groups& groups = groups_[index_of(*rule)];
+  // A member stays in its group, whatever its records say meanwhile.
+  bool member = change.from != State::ok && change.from != State::pending;
+  if (!member && rule->group_of) alert.group = std::make_unique<std::string>(rule->group_of(key->name, cause.quotes));
+  auto group = groups.of.try_emplace(alert.group ? *alert.group : std::string()).first;
+  group->second.changed(rule->notify, key->name, alert.life, change, now_);
+  if (group->second.empty()) groups.of.erase(group);
+}
+
+void Monitor::notified(const Notice& notice) {
+  const auto& [key, rule, instance, cause] = current_;
+  touch(*key);
+  key->reschedule = true;
+  const Alert& about = *instance->alert;
+  output_.notice(*rule, key->name, notice, about.told_of, {about.value, nullptr, about.figures, cause.quotes}, now_);
+}
+
+const RulePlan* Monitor::inhibitor(const RulePlan& rule, const Key& key) const {
+  for (std::size_t i : rule.inhibitors) {
+    const auto& alert = key.rules[i].alert;
+    if (alert && (alert->life.state() == State::firing || alert->life.state() == State::recovering)) return &plan_.rules[i];
+  }
+  return nullptr;
+}
+
+/// The end of an inhibition is not known; schedule() looks again once its rule has changed.
+Micros Monitor::quiet_until(const RulePlan& rule, const Key& key) const {
+  if (!rule.inhibitors.empty() && inhibitor(rule, key)) return for_ever;
+  return silences_.empty() ? now_ : silenced_until(silences_, rule.name, key.name, now_);
+}
+
+std::string Monitor::muted_by(const RulePlan& rule, std::string_view name) const {
+  if (const Key* key = find(rule, name); key && !rule.inhibitors.empty())
+    if (const RulePlan* by = inhibitor(rule, *key)) return "rule:" + by->name;
+  for (const Silence& s : silences_)
+    if (s.covers(rule.name, name, now_)) return "silence:" + s.id;
+  return {};
+}
+
+void Monitor::flush_groups(Micros due) {
+  for (const RulePlan& rule : plan_.rules) {
+    auto& groups = groups_[index_of(rule)].of;
+    for (auto group = groups.begin(); group != groups.end();) {
+      if (group->second.deadline() <= due) flush_group(rule, group->first, group->second);
+      group = group->second.empty() ? groups.erase(group) : std::next(group);
+    }
+  }
+}
+
+void Monitor::flush_group(const RulePlan& rule, const std::string& name, Group& group) {
+  auto silenced = [&](std::string_view key_name) {
+    const Key* key = find(rule, key_name);
+    return key && quiet_until(rule, *key) > now_;
+  };
+  auto notice = group.flush(rule.notify, now_, silenced);
+  if (!notice) return;
+  notice->group = name;
+  notice->number = ++groups_[index_of(rule)].told;
+  for (const auto* keys : {&notice->firing, &notice->resolved})
+    for (const std::string& key_name : *keys)
+      if (const Key* key = find(rule, key_name); key && key->quotes && notice->quotes.empty()) notice->quotes = *key->quotes;
+  output_.notice(rule, *notice, now_);
+}
+
+Micros Monitor::group_deadline() const {
+  Micros first = for_ever;
+  for (const Groups& groups : groups_)
+    for (const auto& [name, group] : groups.of) first = std::min(first, group.deadline());
+  return first;
+}
+
+const RulePlan* Monitor::rule_named(std::string_view name) const {
+  for (const RulePlan& rule : plan_.rules)
+    if (rule.name == name) return &rule;
+  return nullptr;
+}
+
+Monitor::Key* Monitor::find(const RulePlan& rule, std::string_view name) const {
+  if (&rule != trouble_) return find(name);
+  for (const auto& trouble : troubles_)
+    if (trouble && trouble->key.name == name) return &trouble->key;
+  return nullptr;
+}
+
+Monitor::OwnTrouble& Monitor::own(Trouble trouble) {
+  auto& place = troubles_[static_cast<std::size_t>(trouble)];
+  if (!place) {
+    place = std::make_unique<OwnTrouble>();
+    place->key.name = name_of(trouble);
+    place->key.own = true;
+    place->key.rules = std::make_unique<Instance[]>(plan_.rules.size());
+  }
+  return *place;
+}
+
+void Monitor::meet(Trouble which) {
+  if (!trouble_) return;
+  OwnTrouble& trouble = own(which);
+  trouble.key.heard = now_;
+  ++trouble.times;
+  Instance& instance = trouble.key.rules[index_of(*trouble_)];
+  if (instance.alert && instance.alert->life.condition() > 0) return;
+  trouble.times = 1;
+  alert(instance);
+  Cause cause;
+  cause.value = 1;
+  Current before = current_;
+  with(trouble.key, *trouble_, instance, cause);
+  instance.alert->life.set(trouble_->life, now_, 1, on_change_);
+  current_ = before;
+  run_trouble(trouble);
+}
+
+void Monitor::run_trouble(OwnTrouble& trouble) {
+  Instance& instance = trouble.key.rules[index_of(*trouble_)];
+  if (!instance.alert) return;
+  Alert& alert = *instance.alert;
+  Current before = current_;
+  Cause cause;
+  cause.value = static_cast<double>(trouble.times);
+  with(trouble.key, *trouble_, instance, cause);
+  Micros over = trouble.key.heard + trouble_over_after;
+  if (alert.life.condition() > 0 && over <= now_) alert.life.set(trouble_->life, now_, 0, on_change_);
+  Micros quiet = quiet_until(*trouble_, trouble.key);
+  alert.teller.tick(trouble_->notify, alert.life, now_, quiet, on_notice_);
+  current_ = before;
+  Micros next = alert.life.condition() > 0 ? over : for_ever;
+  next = std::min(next, alert.teller.deadline(trouble_->notify, alert.life, now_, quiet));
+  if (next >= trouble.key.clock_turn) return;
+  trouble.key.clock_turn = next;
+  clocks_.push(next, trouble.key);
+}
+
+bool Monitor::acknowledge(Micros now, std::string_view rule_name, std::string_view key_name, std::string_view by) {
+  tick(now);
+  const RulePlan* rule = rule_named(rule_name);
+  if (!rule || !rule->has_condition()) return false;
+  Key* key = find(*rule, key_name);
+  if (!key) {
+    if (names_.size() >= plan_.max_keys || rule == trouble_) return false;
+    key = create(key_name);
+    key->heard = now_;
+  }
+  Instance& instance = key->rules[index_of(*rule)];
+  LifeCycle& life = alert(instance).life;
+  bool counts = life.open() && !life.acknowledged();
+  Cause none;
+  with(*key, *rule, instance, none);
+  life.acknowledge(now_, by, on_change_);
+  if (!key->own) schedule(*key);
+  return counts;
+}
+
+void Monitor::silence(Micros now, std::vector<Silence> silences) {
+  tick(now);
+  silences_ = std::move(silences);
+  for (const auto& [hash, key] : names_) {
+    bool has_alerts = std::any_of(plan_.rules.begin(), plan_.rules.end(),
+                                  [&](const RulePlan& r) { return key->rules[index_of(r)].alert != nullptr; });
+    if (!has_alerts) continue;
+    key->reschedule = true;
+    schedule(*key);
+  }
+  for (const auto& trouble : troubles_)
+    if (trouble) run_trouble(*trouble);
+  run(now_);
+}
+
+const LifeCycle* Monitor::life(std::string_view rule_name, std::string_view key_name) const {
+  const RulePlan* rule = rule_named(rule_name);
+  const Key* key = rule ? find(*rule, key_name) : nullptr;
+  if (!key) return nullptr;
+  const auto& alert = key->rules[index_of(*rule)].alert;
+  return alert ? &alert->life : nullptr;
+}
+
+const Teller* Monitor::teller(std::string_view rule_name, std::string_view key_name) const {
+  const RulePlan* rule = rule_named(rule_name);
+  const Key* key = rule ? find(*rule, key_name) : nullptr;
+  if (!key) return nullptr;
+  const auto& alert = key->rules[index_of(*rule)].alert;
+  return alert ? &alert->teller : nullptr;
+}
+
+}  // namespace millrace::alert
