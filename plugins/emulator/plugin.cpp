@@ -47,7 +47,7 @@ class Emulator final : public Source {
   };
 
   Emulator(Config config, Context context)
-      : config_(std::move(config)),
+      : config_(config),
         context_(std::move(context)),
         missed_(context_.dropped("missed")),
         script_(emulator::script_of(config_.anomaly, config_.profile)),

@@ -33,7 +33,7 @@ int run(const RunOptions& given, const Program& program) {
   Log log = terminal_log();
   Result<Duration> drain = config::parse_duration(given.drain);
   if (!drain) {
-    log(LogLevel::error, fmt::format("--drain: {}", drain.error().what));
+    log(LogLevel::error, fmt::format("--drain: expected {}, got '{}'", drain.error().what, given.drain));
     return wrong_use;
   }
   Result<store::DataFolder> folder = store::DataFolder::lock(given.data);

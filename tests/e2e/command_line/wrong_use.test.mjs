@@ -19,6 +19,7 @@ const WRONG_USE = [
   [['run', 'good.yaml', '--listen', '127.0.0.1:99999'], /--listen: '127\.0\.0\.1:99999' is not an address to listen on/],
   [['run', 'good.yaml', '--listen', 'example.org:80'], /--listen: .*'example\.org' is not a numeric address/],
   [['run', 'good.yaml', '--listen'], /--listen/],
+  [['run', 'good.yaml', '--drain', '5'], /--drain: expected a duration with its unit/],
   [['check'], /PATH is required/],
   [['check', 'good.yaml', '--format', 'xml'], /--format: xml/],
   [['test'], /PATH is required/],
