@@ -20,38 +20,21 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; 
 /// May this byte follow a number, true, false or null?
 bool ends_scalar(char c) { return is_space(c) || c == ',' || c == ']' || c == '}'; }
 
-/// Of equal names the last value wins, at the place of the first. Returns how many fields are left.
-std::size_t drop_duplicates(Field* fields, std::size_t count) {
+/// A name that two of the fields have, or null.
+const std::string_view* name_given_twice(const Field* fields, std::size_t count) {
   constexpr std::size_t few = 16;
   if (count <= few) {
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      Field* same = std::find_if(fields, fields + kept, [&](const Field& f) { return f.name == fields[i].name; });
-      if (same != fields + kept) {
-        same->value = fields[i].value;
-      } else {
-        fields[kept++] = fields[i];
-      }
-    }
-    return kept;
+    for (std::size_t i = 1; i < count; ++i)
+      for (std::size_t j = 0; j < i; ++j)
+        if (fields[i].name == fields[j].name) return &fields[i].name;
+    return nullptr;
   }
   // Sorting keeps an object of a million names from costing their square.
-  std::vector<std::uint32_t> order(count);
-  for (std::size_t i = 0; i < count; ++i) order[i] = static_cast<std::uint32_t>(i);
-  std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return fields[i].name; });
-  std::vector<bool> gone(count);
-  for (std::size_t i = 1, first = 0; i < count; ++i) {
-    if (fields[order[i]].name != fields[order[first]].name) {
-      first = i;
-      continue;
-    }
-    fields[order[first]].value = fields[order[i]].value;
-    gone[order[i]] = true;
-  }
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < count; ++i)
-    if (!gone[i]) fields[kept++] = fields[i];
-  return kept;
+  std::vector<const std::string_view*> names(count);
+  for (std::size_t i = 0; i < count; ++i) names[i] = &fields[i].name;
+  std::ranges::sort(names, {}, [](const std::string_view* name) { return *name; });
+  auto same = std::ranges::adjacent_find(names, {}, [](const std::string_view* name) { return *name; });
+  return same == names.end() ? nullptr : *same;
 }
 
 }  // namespace
@@ -143,7 +126,8 @@ struct JsonDecoder::Impl : json::Tokens {
       case '{': {
         std::size_t base = fields.size();
         if (!object(depth + 1, at)) return false;
-        std::size_t count = drop_duplicates(fields.data() + base, fields.size() - base);
+        std::size_t count = fields.size() - base;
+        if (!names_differ(at, fields.data() + base, count)) return false;
         Field* kept = arena->allocate<Field>(count);
         std::copy_n(fields.data() + base, count, kept);
         fields.resize(base);
@@ -212,6 +196,12 @@ struct JsonDecoder::Impl : json::Tokens {
     }
   }
 
+  /// Which of two equal names was meant, nobody can know.
+  bool names_differ(std::size_t at, const Field* them, std::size_t count) {
+    const std::string_view* twice = name_given_twice(them, count);
+    return !twice || fail(at, fmt::format("the object names '{}' twice", twice->substr(0, 60)));
+  }
+
   /// A name and its colon.
   bool name(std::string_view& out, bool& plain) {
     std::size_t at = *next;
@@ -269,9 +259,11 @@ struct JsonDecoder::Impl : json::Tokens {
       if (c != ',' && c != '}') return fail_expecting(*next, "',' or '}'");
       ++next;
     }
-    std::size_t different = known ? count : drop_duplicates(kept, count);
-    if (different != count) shape.clear();  // such names must be compared each time
-    out = FieldList::adopt(kept, different, room);
+    if (!known && !names_differ(at, kept, count)) {
+      shape.clear();
+      return false;
+    }
+    out = FieldList::adopt(kept, count, room);
     return true;
   }
 
