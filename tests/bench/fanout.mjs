@@ -12,7 +12,7 @@ const LINE = `{"value":1,"~":"${PAD}"}`; // about 200 bytes, the marker once
 const hex = (...parts) => Buffer.concat(parts.map((part) => Buffer.from(part))).toString('hex');
 
 /// What the other servers want to hear before they send anything.
-const MQTT_HELLO = hex([0x10, 13, 0, 4], 'MQTT', [4, 2, 0, 0, 0, 1], 'c', [0x82, 6, 0, 1, 0, 1], 't', [0]);
+const MQTT_HELLO = hex([0x10, 12, 0, 4], 'MQTT', [4, 2, 0, 0, 0, 0], [0x82, 6, 0, 1, 0, 1], 't', [0]);
 const NATS_HELLO = hex('CONNECT {"verbose":false,"pedantic":false}\r\nSUB t 1\r\n');
 
 async function freePort() {
@@ -137,9 +137,9 @@ export function fanout({ start, note, folder, build, here }) {
 
   return async () => {
     const at = (clients, broadcasts, inFlight) => ['--clients', clients, '--broadcasts', broadcasts, '--in-flight', inFlight];
-    await beside('1,000 clients, 1 in flight', at(1000, 500, 1), { own: '3.8', ws: '0.75', 'nats-server': '0.65', mosquitto: '0.65' });
-    const full = await beside('1,000 clients, 16 in flight', at(1000, 2000, 16), { own: '0.40' });
-    await beside('5,000 clients, 16 in flight', at(5000, 320, 16), { own: '0.50' });
+    await beside('1,000 clients, 1 in flight', at(1000, 300, 1), { own: '3.8', ws: '0.75', 'nats-server': '0.65', mosquitto: '0.65' });
+    const full = await beside('1,000 clients, 16 in flight', at(1000, 1000, 16), { own: '0.40' });
+    await beside('5,000 clients, 16 in flight', at(5000, 200, 16), { own: '0.50' });
     const paced = async (label, options, limit, rate, broadcasts) => {
       const result = await run(await millrace(options), '--clients', 1000, '--broadcasts', broadcasts, '--rate', rate);
       note(`fan-out, 1,000 clients, ${label}`, result.cpu_us_per_delivery, us, limit);

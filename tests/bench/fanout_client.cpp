@@ -81,6 +81,7 @@ std::string masked(const std::string& hexadecimal) {
   return frame;
 }
 
+/// Connects and asks for the upgrade.
 Client connect_client(const Options& options) {
   Client client;
   client.socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -93,11 +94,17 @@ Client connect_client(const Options& options) {
       " HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
       (options.protocol.empty() ? "" : "Sec-WebSocket-Protocol: " + options.protocol + "\r\n") + "\r\n";
-  std::string answer(1, '\0');
   bool sent = ::connect(client.socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
               ::send(client.socket, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size());
-  std::string head;
-  while (sent && !head.ends_with("\r\n\r\n") && ::recv(client.socket, answer.data(), 1, 0) == 1) head += answer;
+  if (!sent) client.socket = -1;
+  return client;
+}
+
+/// Reads the answer to the upgrade, and says what the server wants to hear. All have asked before, as some servers answer one a
+/// turn.
+void finish_upgrade(Client& client, const Options& options) {
+  std::string head, answer(1, '\0');
+  while (client.socket >= 0 && !head.ends_with("\r\n\r\n") && ::recv(client.socket, answer.data(), 1, 0) == 1) head += answer;
   if (!head.starts_with("HTTP/1.1 101")) {
     std::cerr << "no WebSocket at port " << options.port << ' ' << options.path << '\n';
     std::exit(1);
@@ -107,7 +114,6 @@ Client connect_client(const Options& options) {
     ::send(client.socket, frame.data(), frame.size(), MSG_NOSIGNAL);
   }
   ::fcntl(client.socket, F_SETFL, O_NONBLOCK);
-  return client;
 }
 
 /// User and system time of a process so far, in microseconds.
@@ -162,8 +168,12 @@ int main(int argc, char** argv) {
   std::vector<Client> clients;
   for (int i = 0; i < options.clients; ++i) {
     clients.push_back(connect_client(options));
+  }
+  for (int i = 0; i < options.clients; ++i) {
+    Client& client = clients[static_cast<std::size_t>(i)];
+    finish_upgrade(client, options);
     epoll_event event{.events = EPOLLIN, .data = {.u32 = static_cast<std::uint32_t>(i)}};
-    ::epoll_ctl(poll, EPOLL_CTL_ADD, clients.back().socket, &event);
+    ::epoll_ctl(poll, EPOLL_CTL_ADD, client.socket, &event);
   }
 
   double memory = options.pid != 0 ? static_cast<double>(resident_of(options.pid) - resident) / options.clients : 0;
@@ -204,7 +214,11 @@ int main(int argc, char** argv) {
     for (int i = 0; i < ready; ++i) {
       Client& client = clients[events[static_cast<std::size_t>(i)].data.u32];
       ssize_t bytes = ::recv(client.socket, buffer.data(), buffer.size(), 0);
-      if (bytes <= 0) continue;
+      if (bytes == 0) {
+        std::cerr << "the server has closed a connection\n";
+        return 1;
+      }
+      if (bytes < 0) continue;
       long before = client.messages;
       client.read(buffer.data(), static_cast<std::size_t>(bytes), options.marker);
       for (long n = before + 1; n <= client.messages && n <= options.broadcasts; ++n) {
