@@ -176,6 +176,7 @@ int main(int argc, char** argv) {
     ::epoll_ctl(poll, EPOLL_CTL_ADD, client.socket, &event);
   }
 
+  if (!options.hello.empty()) ::sleep(3);  // nobody says when the last subscription is known
   double memory = options.pid != 0 ? static_cast<double>(resident_of(options.pid) - resident) / options.clients : 0;
   if (options.idle) {
     std::fprintf(stderr, "{\"clients\":%d,\"kib_per_connection\":%.2f}\n", options.clients, memory);
