@@ -89,8 +89,7 @@ class Latency {
   void note(Batch batch) {
     const Time now = wall();
     for (const Record& r : batch.records)
-      if (measured_ && r.kind == kind::alert)
-        waited.push_back(std::chrono::duration<double, std::milli>(now - r.time).count());
+      if (measured_ && r.kind == kind::alert) waited.push_back(std::chrono::duration<double, std::milli>(now - r.time).count());
     batch.ack.settle();
   }
 
