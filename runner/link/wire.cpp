@@ -11,35 +11,6 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t deepest = 64;  // of a value
 constexpr std::size_t wrapping = 3;  // the list of records, the record, its fields
 
-Json to_json(const Value& value);
-
-Json to_json(std::span<const Field> fields) {
-  Json object = Json::object();
-  for (const Field& f : fields) object[std::string(f.name)] = to_json(f.value);
-  return object;
-}
-
-Json to_json(const Value& value) {
-  switch (value.type()) {
-    case Type::null: return nullptr;
-    case Type::boolean: return value.as_boolean();
-    case Type::integer: return value.as_integer();
-    case Type::real: return value.as_real();
-    case Type::string: return std::string(value.as_text());
-    case Type::bytes: {
-      std::string_view raw = value.as_text();
-      return Json::binary({raw.begin(), raw.end()});
-    }
-    case Type::list: {
-      Json list = Json::array();
-      for (const Value& item : value.as_list()) list.push_back(to_json(item));
-      return list;
-    }
-    case Type::object: return to_json(value.as_object());
-  }
-  return nullptr;
-}
-
 /// Thrown by whatever finds that the bytes are not what they should be; caught by decode and decode_batch.
 struct Malformed {
   const char* what;
@@ -199,16 +170,6 @@ Result<Message> decode(std::string_view frame) {
   } catch (const Malformed& m) {
     return rejected(std::string("a message that is not of this link: ") + m.what);
   }
-}
-
-std::string encode_batch(const Batch& batch) {
-  Json all = Json::array();
-  for (const Record& r : batch.records)
-    all.push_back({std::string(r.device), r.time.time_since_epoch().count(), r.arrival.time_since_epoch().count(),
-                   std::string(r.kind), to_json(r.fields.view()), to_json(r.meta.view()), r.source, r.sequence});
-  std::string out;
-  Json::to_msgpack(all, out);
-  return out;
 }
 
 Result<Batch> decode_batch(std::string_view payload) {
