@@ -34,6 +34,14 @@ void CurveKeys::describe(config::Fields<CurveKeys>& f) {
   f.field("publisher", &CurveKeys::publisher).doc("The public key of the stage that offers what `from: ADDR` reads.");
 }
 
+void RecordKeys::describe(config::Fields<RecordKeys>& f) {
+  f.field("keep", &RecordKeys::keep).doc("How long; older records go.").min(1min).max(std::chrono::hours(24 * 3660));
+  f.field("limit", &RecordKeys::limit)
+      .doc("How large the recording may grow; beyond it the oldest records go.")
+      .min(config::Bytes{1U << 20U});
+  f.shorthand("keep");
+}
+
 void StageKeys::describe(config::Fields<StageKeys>& f) {
   f.field("id", &StageKeys::id).doc("What the stage is called; the plugin's name if it is the only one of its kind.");
   f.field("plugin", &StageKeys::plugin).doc("What the stage is.").required();
@@ -104,6 +112,8 @@ void PipelineKeys::describe(config::Fields<PipelineKeys>& f) {
   f.field("name", &PipelineKeys::name).doc("What the pipeline is called; the file's name without its ending if not given.");
   f.field("listen", &PipelineKeys::listen)
       .doc("The client plane: page, hub, metrics, health; opened only if something needs it.");
+  f.field("record", &PipelineKeys::record)
+      .doc("Keeps what the sources receive, in the data folder, for `millrace replay` to run rules over.");
   f.field("stages", &PipelineKeys::stages).doc("The stages, each a map with `plugin`.").required();
   f.field("tests", &PipelineKeys::tests).doc("Cases that `millrace test` runs in virtual time.");
 }

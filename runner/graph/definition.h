@@ -37,6 +37,14 @@ struct CurveKeys {
   static void describe(config::Fields<CurveKeys>& f);
 };
 
+/// Keeping what the sources receive, for `millrace replay`: `record` of a pipeline file.
+struct RecordKeys {
+  Duration keep{std::chrono::hours(7 * 24)};
+  config::Bytes limit{1ULL << 30U};
+  bool operator==(const RecordKeys&) const = default;
+  static void describe(config::Fields<RecordKeys>& f);
+};
+
 /// The keys that every stage has.
 struct StageKeys {
   std::string id;
@@ -80,6 +88,7 @@ struct TestCase {
 struct PipelineKeys {
   std::string name;
   Listen listen;
+  std::optional<RecordKeys> record;
   std::vector<config::Node> stages;
   std::vector<config::Node> tests;
   static void describe(config::Fields<PipelineKeys>& f);

@@ -48,6 +48,7 @@ class Checker {
     pipeline_.file = problems_.file();
     pipeline_.name = keys.name.empty() ? problems_.file().stem().string() : keys.name;
     pipeline_.listen = keys.listen;
+    pipeline_.record = keys.record;
     pipeline_.serves = root.find("listen") != nullptr;
     check_name(root);
     check_listen(root);

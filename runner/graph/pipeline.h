@@ -33,6 +33,7 @@ struct Pipeline {
   std::filesystem::path file;
   Listen listen;
   bool serves = false;  ///< wants its listener: the file names the address, or a stage serves there
+  std::optional<RecordKeys> record;
   std::vector<Stage> stages;
   std::vector<TestCase> tests;
   std::vector<std::filesystem::path> inputs;  ///< other files that the file names, to be watched with it

@@ -64,6 +64,7 @@ std::unique_ptr<StageRunner> RunningPipeline::make(const graph::Pipeline& pipeli
 
 void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> former) {
   definition_ = std::move(next);
+  set_recorder();
   slots_.clear();
   for (std::size_t i = 0; i < definition_.stages.size(); ++i) {
     const graph::Stage& stage = definition_.stages[i];
@@ -139,8 +140,25 @@ void RunningPipeline::wire(const std::string& worker) {
       outputs.push_back({links_[{slot.definition.id, to.id}].link.get(), to.id, to.plugin->tells_people});
     }
     slot.runner->wire(std::move(inputs), std::move(outputs));
+    if (slot.runner->is_source()) {
+      StageRunner::Observer observer;
+      if (recorder_)
+        observer = [recorder = recorder_.get(), id = slot.definition.id,
+                    figures = figures_[slot.definition.id]](const Batch& batch) { recorder->take(id, batch, figures); };
+      slot.runner->observe(std::move(observer));
+    }
     workers_[worker]->stages.push_back(slot.runner.get());
   }
+}
+
+void RunningPipeline::set_recorder() {
+  const auto& wanted = definition_.record;
+  if (recorder_ && wanted && recorder_->options() == *wanted) return;
+  bool begins = !recorder_;
+  recorder_.reset();
+  if (wanted && !services_->data_folder.empty())
+    recorder_ = std::make_unique<Recorder>(Recorder::Place{services_->data_folder, name_, services_->clock, services_->log},
+                                           *wanted, begins);
 }
 
 void RunningPipeline::start() {
@@ -188,6 +206,8 @@ std::map<std::string, std::string> layout(const graph::Pipeline& pipeline,
     const graph::Stage& stage = pipeline.stages[i];
     std::string& text = threads[worker(stage)];
     text += stage.id + "\n" + identity_of(pipeline, i) + "\n";
+    if (stage.plugin->role == Role::source && pipeline.record)
+      text += fmt::format("recorded {} {}\n", pipeline.record->keep.count(), pipeline.record->limit.count);
     auto add_link = [&](const graph::Stage& from, const graph::Stage& to) {
       text += link_mark(from, to, worker(from) == worker(to)) + (to.plugin->tells_people ? " told\n" : "\n");
     };

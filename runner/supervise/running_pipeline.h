@@ -12,6 +12,7 @@
 
 #include "runner/graph/pipeline.h"
 #include "runner/link/link.h"
+#include "runner/supervise/recorder.h"
 #include "runner/supervise/stage_runner.h"
 #include "runner/supervise/worker.h"
 
@@ -81,12 +82,14 @@ class RunningPipeline {
   void build(graph::Pipeline next, std::map<std::string, Slot> former);
   void link();
   void wire(const std::string& worker);
+  void set_recorder();
   void end_replaced(StageRunner& runner, Time give_up);
 
   const std::string name_;
   graph::Pipeline definition_;
   std::shared_ptr<Services> services_;
   std::function<void()> on_change_;
+  std::unique_ptr<Recorder> recorder_;  ///< outlives the sources, which fill it; changes while they stand still
 
   mutable std::mutex mutex_;  ///< of what follows, for views() and post()
   std::map<std::string, std::unique_ptr<Worker>> workers_;
