@@ -1,0 +1,131 @@
+#include "runner/cli/replay_input.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "runner/cli/moment.h"
+#include "runner/link/wire.h"
+#include "runner/store/data_folder.h"
+
+namespace millrace::cli {
+namespace {
+
+class FileInput final : public ReplayInput {
+ public:
+  FileInput(const std::filesystem::path& file, const graph::Loader& loader)
+      : name_(file.string()), in_(file, std::ios::binary), reader_(ScriptReader::of_file(loader, file.parent_path())) {}
+
+  bool good() const { return in_.good(); }
+
+  Result<std::optional<ScriptItem>> next() override {
+    while (std::getline(in_, line_)) {
+      ++number_;
+      if (line_.find_first_not_of(" \t\r") == std::string::npos) continue;
+      auto item = reader_.line(line_);
+      if (!item) return invalid(place() + item.error().what);
+      return std::optional(std::move(*item));
+    }
+    return std::optional<ScriptItem>();
+  }
+
+  std::string place() const override { return fmt::format("{}:{}: ", name_, number_); }
+  bool ends() const override { return true; }
+
+ private:
+  std::string name_;
+  std::ifstream in_;
+  ScriptReader reader_;
+  std::string line_;
+  std::size_t number_ = 0;
+};
+
+class RecordedInput final : public ReplayInput {
+ public:
+  RecordedInput(std::unique_ptr<store::RecordingReader> reader, Time end, std::vector<std::string> sources)
+      : reader_(std::move(reader)), end_(end), sources_(std::move(sources)) {}
+
+  Result<std::optional<ScriptItem>> next() override {
+    for (;;) {
+      auto row = reader_->next();
+      if (!row) return row.error();
+      if (!*row) return last();
+      const Time before = std::exchange(at_, std::max(at_, (*row)->at));
+      if ((*row)->source.empty()) {
+        if (!std::exchange(begun_, true)) continue;
+        return std::optional(ScriptItem{before, ScriptItem::Restart{before, at_}});
+      }
+      begun_ = true;
+      auto batch = link::wire::decode_batch((*row)->data);
+      if (!batch) return invalid(fmt::format("the recording, at {}: {}", shown(at_), batch.error().what));
+      bool known = std::find(sources_.begin(), sources_.end(), (*row)->source) != sources_.end();
+      return std::optional(ScriptItem{at_, ScriptItem::Records{std::move(*batch), known ? (*row)->source : std::string()}});
+    }
+  }
+
+  std::string place() const override { return fmt::format("the recording, at {}: ", shown(at_)); }
+  bool ends() const override { return false; }
+
+ private:
+  std::optional<ScriptItem> last() {
+    if (std::exchange(over_, true)) return std::nullopt;
+    return ScriptItem{std::max(at_, end_), ScriptItem::Tick{}};
+  }
+
+  std::unique_ptr<store::RecordingReader> reader_;
+  Time end_;
+  std::vector<std::string> sources_;
+  Time at_{};
+  bool begun_ = false;  ///< something has been seen
+  bool over_ = false;
+};
+
+/// An error if batches could go to more than one place.
+Result<void> check_sources(const std::vector<std::string>& recorded, const std::vector<std::string>& present) {
+  for (const std::string& source : recorded) {
+    if (present.size() == 1 || std::find(present.begin(), present.end(), source) != present.end()) continue;
+    return invalid(fmt::format("the recording has a source '{}', which the pipeline lacks{}", source,
+                               config::did_you_mean(source, present)));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ReplayInput>> file_input(const std::filesystem::path& file, const graph::Loader& loader) {
+  auto input = std::make_unique<FileInput>(file, loader);
+  if (!input->good()) return invalid(fmt::format("cannot read the recording '{}'", file.string()));
+  return std::unique_ptr<ReplayInput>(std::move(input));
+}
+
+Result<std::unique_ptr<ReplayInput>> recorded_input(RecordedStretch& stretch, const graph::Pipeline& into) {
+  auto reader = store::RecordingReader::open(stretch.data, stretch.pipeline);
+  if (!reader) return reader.error();
+  auto reach = (*reader)->reach();
+  if (!reach) return reach.error();
+  if (!*reach) return invalid(fmt::format("the recording of '{}' is empty", stretch.pipeline));
+  const Time from = stretch.from.value_or((*reach)->first);
+  const Time to = stretch.to.value_or((*reach)->second + Duration(1));
+  if (from >= to || from > (*reach)->second || to <= (*reach)->first)
+    return invalid(fmt::format("nothing is recorded from {} to {}: the recording of '{}' reaches from {} to {}", shown(from),
+                               shown(to), stretch.pipeline, shown((*reach)->first), shown((*reach)->second)));
+  auto recorded = (*reader)->sources();
+  if (!recorded) return recorded.error();
+  std::vector<std::string> present;
+  for (const graph::Stage& stage : into.stages)
+    if (stage.plugin->role == Role::source) present.push_back(stage.id);
+  if (auto known = check_sources(*recorded, present); !known) return known.error();
+  if (auto sought = (*reader)->seek(from, to); !sought) return sought.error();
+  if (!stretch.end) {
+    const bool running = store::DataFolder::holder(stretch.data).has_value();
+    const Time reached = running ? std::max(stretch.now, (*reach)->second) : (*reach)->second;
+    stretch.end = stretch.to ? std::min(*stretch.to, std::max(stretch.now, (*reach)->second)) : reached;
+  }
+  stretch.from = from;
+  stretch.to = to;
+  return std::unique_ptr<ReplayInput>(std::make_unique<RecordedInput>(std::move(*reader), *stretch.end, std::move(present)));
+}
+
+}  // namespace millrace::cli
