@@ -271,12 +271,9 @@ void Monitor::run_clock(Key& key) {
     return;
   }
   if (silence_) silent(key, now_);
-  bool quiet = key.heard + idle_limit_ <= now_ && (!key.waiting || key.waiting->empty());
+  bool quiet = key.heard + idle_limit_ <= now_ && may_go(key);
   for (const RulePlan& rule : plan_.rules) {
     Instance& instance = key.rules[index_of(rule)];
-    bool passing = rule.watch == Watch::trailing || rule.watch == Watch::zscore;
-    bool remembers = rule.watch == Watch::changed && !is_null(instance.last_value);
-    quiet = quiet && (passing || instance.window.empty()) && !remembers && !instance.alert;
     if (!instance.alert || rule.notify.group) continue;
     with(key, rule, instance, Cause{});
     instance.alert->teller.tick(rule.notify, instance.alert->life, now_, quiet_until(rule, key), on_notice_);
@@ -330,9 +327,21 @@ Micros Monitor::event_deadline(const Key& key) const {
   return first;
 }
 
+bool Monitor::may_go(const Key& key) const {
+  bool empty = !key.waiting || key.waiting->empty();
+  for (const RulePlan& rule : plan_.rules) {
+    const Instance& instance = key.rules[index_of(rule)];
+    bool passing = rule.watch == Watch::trailing || rule.watch == Watch::zscore;
+    bool remembers = rule.watch == Watch::changed && !is_null(instance.last_value);
+    empty = empty && (passing || instance.window.empty()) && !remembers && !instance.alert;
+  }
+  return empty;
+}
+
 Micros Monitor::clock_deadline(const Key& key) const {
   Micros first = key.heard + idle_limit_;
-  if (first <= now_) first = now_ + idle_limit_;
+  // What still holds it back ends by a record, a window or a person, all of which schedule it anew.
+  if (first <= now_) first = may_go(key) ? now_ + idle_limit_ : for_ever;
   for (const RulePlan& rule : plan_.rules) {
     const Instance& instance = key.rules[index_of(rule)];
     if (&rule == silence_ && !key.missed && key.heard != never_yet) {

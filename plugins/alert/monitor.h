@@ -186,6 +186,7 @@ class Monitor {
   void schedule(Key& key);
   Micros event_deadline(const Key& key) const;
   Micros clock_deadline(const Key& key) const;
+  bool may_go(const Key& key) const;  ///< nothing is kept of it that a later record could need
   Micros group_deadline() const;
   void touch(Key& key);
 
