@@ -25,7 +25,8 @@ namespace {
 /// What the stage says of itself, as rows.
 class Recorder final : public Trace {
  public:
-  Recorder() {
+  /// `level` is what the case calls the only level of a rule that knows none but its severity.
+  explicit Recorder(std::string level) : level_(std::move(level)) {
     for (const char* section : {"records", "windows", "derived", "transitions", "notifications"}) rows[section] = Json::array();
   }
 
@@ -36,9 +37,13 @@ class Recorder final : public Trace {
     append_json(text, members);
     Json row = Json::parse(text);
     // The severity that pipeline_of() gave it.
-    if (row.value("rule", "") == "no_data" && row.value("level", "") == "warning") row["level"] = "alert";
+    const bool silence = row.value("rule", "") == "no_data";
+    if (row.value("level", "") == "warning" && (silence || !level_.empty())) row["level"] = silence ? "alert" : level_;
     rows[kind == "derived" ? "derived" : std::string(kind) + "s"].push_back(std::move(row));
   }
+
+ private:
+  std::string level_;
 };
 
 std::int64_t clock_of(const Json& input) {
@@ -51,15 +56,16 @@ std::int64_t clock_of(const Json& input) {
 Json line_of(const Json& input, const Json& config) {
   if (input.contains("tick_ms")) return {{"tick", input["tick_ms"]}};
   if (input.contains("flush")) return {{"flush", true}};
-  if (input.contains("ack")) return {{"ack", input["ack"]}, {"at", input.at("at_ms")}, {"by", input.at("by")}};
+  if (input.contains("ack")) return {{"ack", input["ack"]}, {"at", input.at("at_ms")}, {"by", input.value("by", "")}};
   if (input.contains("restart"))
     return {{"restart",
              {{"down", input["restart"].at("down_ms")},
               {"up", input["restart"].at("up_ms")},
               {"windows", config.value("restart_windows", "kept")}}}};
   Json line{{"device", input.at("key")}, {"time", input.at("ts_ms")}, {"arrival", clock_of(input)}};
-  const Json& value = input.at("value");
+  const Json value = input.value("value", Json());
   line["fields"] = value.is_array() ? Json{{"lat", value.at(0)}, {"lon", value.at(1)}} : Json{{"value", value}};
+  if (!input.contains("value")) line["fields"] = Json::object();
   return line;
 }
 
@@ -109,7 +115,7 @@ Rows run_case(const Json& config, const Json& inputs, const std::filesystem::pat
   std::string script = script_of(config, inputs);
   write(folder / "input.jsonl", script);
   const graph::Pipeline pipeline = load(folder / "pipeline.yaml");
-  Recorder recorder;
+  Recorder recorder(severity_level(config));
   std::unique_ptr<supervise::VirtualRun> run;
   std::istringstream lines(script);
   auto reader = cli::ScriptReader::of_file(loader(), folder);

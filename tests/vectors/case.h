@@ -17,6 +17,10 @@ using Rows = Json;
 /// the case is not understood.
 std::string pipeline_of(const Json& config, const std::filesystem::path& folder);
 
+/// What the case calls the only level of a rule that compares texts or booleans, which the product calls by its severity; empty
+/// for any other rule.
+std::string severity_level(const Json& config);
+
 /// The input of a case, line by line as `millrace replay` reads it.
 std::string script_of(const Json& config, const Json& inputs);
 

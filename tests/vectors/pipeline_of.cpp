@@ -126,6 +126,15 @@ Ordered level_of(const Json& level) {
   return out;
 }
 
+/// The name of a rule's only level if it compares texts or booleans.
+std::string only_text_level(const Json& rule) {
+  const Json levels = rule.value("levels", Json::array());
+  if (levels.size() > 1) return {};
+  const Json when = levels.empty() ? rule.value("when", Json()) : levels[0].value("when", Json());
+  if (!when.is_array() || when.size() < 2 || !(when[1].is_string() || when[1].is_boolean())) return {};
+  return levels.empty() ? "alert" : levels[0].value("level", "alert");
+}
+
 bool conditioned(const Json& rule) { return rule.contains("when") || !rule.value("levels", Json::array()).empty(); }
 
 void tell(const Json& rule, Ordered& out) {
@@ -141,10 +150,19 @@ void tell(const Json& rule, Ordered& out) {
 }
 
 void raise(const Json& rule, Ordered& out) {
-  if (rule.value("levels", Json::array()).empty())
+  if (std::string level = only_text_level(rule); !level.empty()) {
+    // A level compares numbers; a rule without levels compares anything, and its level is its severity.
+    const Json levels = rule.value("levels", Json::array());
+    out.update(condition_of(levels.empty() ? rule.at("when") : levels[0].at("when")));
+    out["severity"] = "warning";
+    if (!levels.empty() && levels[0].contains("for_ms")) out["for"] = ms(levels[0]["for_ms"]);
+  } else if (rule.value("levels", Json::array()).empty()) {
     out["levels"]["alert"] = level_of({{"when", rule.at("when")}, {"clear", rule.value("clear", Json())}});
-  for (const Json& level : rule.value("levels", Json::array())) out["levels"][level.value("level", "alert")] = level_of(level);
-  out["for"] = ms_of(rule, "for_ms", 0);
+  } else {
+    for (const Json& level : rule.value("levels", Json::array()))
+      out["levels"][level.value("level", "alert")] = level_of(level);
+  }
+  if (!out.contains("for")) out["for"] = ms_of(rule, "for_ms", 0);
   out["for_mode"] = rule.value("for_mode", "sample");
   if (rule.value("max_gap_ms", 0) > 0) out["max_gap"] = ms(rule["max_gap_ms"]);
   out["resolve_after"] = ms_of(rule, "resolve_after_ms", 0);
@@ -164,6 +182,8 @@ Ordered no_data_of(const Json& rule) {
 }
 
 }  // namespace
+
+std::string severity_level(const Json& config) { return only_text_level(config.value("rule", Json::object())); }
 
 std::string pipeline_of(const Json& config, const std::filesystem::path& folder) {
   Json rule = config.value("rule", Json::object());
