@@ -40,8 +40,10 @@ void Collected::add(Seen seen, const std::string& stage, const Batch& batch, Tim
 void Collected::input(Time now, std::string text) { inputs_.push_back({now, std::move(text), rows_.size()}); }
 
 std::string Collected::timeline(const graph::Pipeline& pipeline, const std::vector<std::string>& named) const {
+  auto looked_at = [&](std::string_view what) { return std::find(named.begin(), named.end(), what) != named.end(); };
   auto interests = [&](const Row& row) {
-    if (std::find(named.begin(), named.end(), row.stage) != named.end()) return true;
+    if (row.seen == Seen::sent) return looked_at("clients");
+    if (looked_at(row.stage)) return true;
     auto stage = std::find_if(pipeline.stages.begin(), pipeline.stages.end(), [&](const auto& s) { return s.id == row.stage; });
     return stage == pipeline.stages.end() || stage->plugin->role == Role::transform;
   };

@@ -35,7 +35,7 @@ class Collected {
   void input(Time now, std::string text);
 
   /// Everything in order, a line each, the clock counted from the start; of what sources emit and sinks take only that of
-  /// stages in `named`. A long one is cut in its middle.
+  /// stages in `named`, and of messages to clients only if it has `clients`. A long one is cut in its middle.
   std::string timeline(const graph::Pipeline& pipeline, const std::vector<std::string>& named) const;
 
  private:

@@ -185,8 +185,10 @@ std::string differences(const graph::TestCase::Expect& expect, const Collected& 
 
 std::vector<std::string> stages_of(const graph::TestCase::Expect& expect) {
   std::vector<std::string> stages;
-  for (const Wanted* wanted : {static_cast<const Wanted*>(&expect), &expect.among, &expect.none})
+  for (const Wanted* wanted : {static_cast<const Wanted*>(&expect), &expect.among, &expect.none}) {
     for (const auto& [stage, rows] : wanted->outputs) stages.push_back(stage);
+    if (wanted->clients) stages.emplace_back("clients");
+  }
   return stages;
 }
 

@@ -23,7 +23,7 @@ void check_expectations(const graph::Pipeline& pipeline, const graph::TestCase& 
 std::string differences(const graph::TestCase::Expect& expect, const Collected& collected,
                         const std::map<std::string, std::uint64_t>& emitted);
 
-/// The stages whose output a test looks at.
+/// The stages whose output a test looks at, and `clients` if it looks at messages to these.
 std::vector<std::string> stages_of(const graph::TestCase::Expect& expect);
 
 }  // namespace millrace::cli
