@@ -30,7 +30,7 @@ class FileSink final : public Sink {
     }
   };
 
-  FileSink(Config config, Context context)
+  FileSink(const Config& config, Context context)
       : context_(std::move(context)), envelope_(config.envelope), file_({config.path.path, config.append, config.sync}) {}
 
   Result<void> connect() override {
