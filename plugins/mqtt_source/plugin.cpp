@@ -49,13 +49,19 @@ struct DeviceOptions {
   }
 };
 
+/// The library acknowledges all that it has read from the broker by the time that it disconnects, so all of that must find
+/// room: more than a connection brings in a second.
+constexpr std::uint64_t reserve = 64U << 20U;
+
 struct InboxOptions {
   config::Bytes limit{1ULL << 30U};
   store::Inbox::Sync sync = store::Inbox::Sync::os;
 
   static void describe(config::Fields<InboxOptions>& f) {
     f.field("limit", &InboxOptions::limit)
-        .doc("Disk that unsettled messages may take; at 90 % the source disconnects, at 50 % it connects again.")
+        .doc(
+            "Disk that unsettled messages may take; at 90 % the source disconnects, at 50 % it connects again. What the broker "
+            "has sent before the connection is closed may take up to 64 MiB more.")
         .min(config::Bytes{1U << 20U});
     f.choice("sync", &InboxOptions::sync,
              {{"os", store::Inbox::Sync::os}, {"100ms", store::Inbox::Sync::timed}, {"always", store::Inbox::Sync::always}})
@@ -162,6 +168,7 @@ Result<void> MqttSource::open_intake() {
     if (!inboxes) return invalid("QoS 1 needs an inbox, and there is none here");
     store::Inbox::Options options;
     options.limit = config_.inbox.limit.count;
+    options.reserve = reserve;
     options.sync = config_.inbox.sync;
     options.log = [context = context_](LogLevel level, std::string_view text) { context.log(level, text); };
     auto folder = context_.data_folder() / "inbox" / fmt::format("{}.{}", context_.pipeline(), context_.stage());

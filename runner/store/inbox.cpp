@@ -29,12 +29,13 @@ Result<void> Inbox::Impl::roll(std::uint64_t record) {
     segments.pop_back();
     active.reset();
   }
-  if (spare && spare->size() != size && bytes_on_disk() + size > options.limit) {
+  const std::uint64_t most = options.limit + options.reserve;
+  if (spare && spare->size() != size && bytes_on_disk() + size > most) {
     spare->remove();
     spare.reset();
   }
   const bool reuse = spare && spare->size() == size;
-  if (!reuse && bytes_on_disk() + size > options.limit)
+  if (!reuse && bytes_on_disk() + size > most)
     return overloaded(fmt::format("inbox {}: full, {} bytes wait to be handled", folder.string(), bytes_in_use()));
   auto made = reuse ? Segment::reuse(*spare, folder, first) : Segment::make(folder, first, size);
   if (reuse) spare.reset();

@@ -202,6 +202,18 @@ TEST_CASE("a full inbox refuses, and takes messages again when some are settled"
   CHECK(on_disk <= (512U << 10U) + 4096);
 }
 
+TEST_CASE("beyond the limit an inbox takes what its reserve holds, and says how far it is beyond") {
+  test::TempFolder folder;
+  Inbox::Options options = small();
+  options.reserve = options.limit;
+  auto inbox = Inbox::open(folder.path(), options).value();
+  const std::string payload(1000, 'x');
+  while (inbox->append("t", payload, Time{}).has_value()) {
+  }
+  CHECK(inbox->fill() > 1.8);
+  CHECK(inbox->fill() <= 2.0);
+}
+
 TEST_CASE("a message larger than a segment is kept; one larger than half the limit is refused") {
   test::TempFolder folder;
   const std::string large(200'000, 'L');
