@@ -319,12 +319,12 @@ TEST_CASE("TLS needs a certificate that the authority has signed for the host") 
   test::TempFolder folder;
   std::string f = folder.path().string() + "/";
   auto sh = [](const std::string& command) { REQUIRE(std::system((command + " 2>/dev/null").c_str()) == 0); };
-  auto issue = [&](const std::string& name, const std::string& host) {
+  auto issue = [&](const std::string& name, const std::string& host, const std::string& validity = "-days 2") {
     sh("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout " + f + name + ".key -out " + f + name +
        ".csr -subj /CN=" + name);
     folder.write(name + ".ext", "subjectAltName=" + host);
-    sh("openssl x509 -req -in " + f + name + ".csr -CA " + f + "ca.pem -CAkey " + f + "ca.key -CAcreateserial -days 2 -out " +
-       f + name + ".pem -extfile " + f + name + ".ext");
+    sh("openssl x509 -req -in " + f + name + ".csr -CA " + f + "ca.pem -CAkey " + f + "ca.key -CAcreateserial " + validity +
+       " -out " + f + name + ".pem -extfile " + f + name + ".ext");
   };
   auto authority = [&](const std::string& name) {
     sh("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout " + f + name + ".key -out " + f +
@@ -334,6 +334,7 @@ TEST_CASE("TLS needs a certificate that the authority has signed for the host") 
   authority("stranger");
   issue("right", "DNS:localhost");
   issue("elsewhere", "DNS:elsewhere.example");
+  issue("expired", "DNS:localhost", "-days -1");
   auto tls = [&](const std::string& name) {
     return "allow_anonymous true\ncafile " + f + "ca.pem\ncertfile " + f + name + ".pem\nkeyfile " + f + name + ".key";
   };
@@ -347,13 +348,24 @@ TEST_CASE("TLS needs a certificate that the authority has signed for the host") 
 
   Stage distrustful(TestHost::make("cellar"), to(right, "stranger"));
   REQUIRE(distrustful.fail_once());
-  CHECK_THAT(distrustful.errors.front().what, Catch::Contains("cannot be reached") && Catch::Contains("tls.ca"));
+  CHECK_THAT(distrustful.errors.front().what,
+             Catch::Contains("cannot be reached") && Catch::Contains("'/CN=ca', which is not among the authorities in tls.ca"));
 
   Mosquitto elsewhere(tls("elsewhere"));
   Stage misled(TestHost::make("attic"), to(elsewhere, "ca"));
   REQUIRE(misled.fail_once());
-  CHECK_THAT(misled.errors.front().what, Catch::Contains("cannot be reached"));
+  CHECK_THAT(misled.errors.front().what, Catch::Contains("its certificate is for 'elsewhere.example', not for 'localhost'"));
   CHECK_FALSE(elsewhere.wait_for_log("Sending SUBACK", std::chrono::milliseconds(0)));
+
+  Mosquitto old(tls("expired"));
+  Stage late(TestHost::make("shed"), to(old, "ca"));
+  REQUIRE(late.fail_once());
+  CHECK_THAT(late.errors.front().what, Catch::Contains("its certificate expired on 20"));
+
+  Mosquitto open("allow_anonymous true");
+  Stage unsecured(TestHost::make("hall"), to(open, "ca"));
+  REQUIRE(unsecured.fail_once());
+  CHECK_THAT(unsecured.errors.front().what, Catch::Contains("no TLS there"));
 }
 
 TEST_CASE("malformed payloads go to the dead letters and are settled with their batch") {

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <utility>
 
+#include "runner/mqtt/tls_problem.h"
+
 namespace millrace::mqtt {
 namespace {
 
@@ -24,6 +26,8 @@ std::string refusal(int code, const Broker& broker) {
     default: return fmt::format("code {}", code);
   }
 }
+
+constexpr int most_buffered = 65'535;
 
 std::string granted_problem(const ::mqtt::token& token, const std::vector<std::string>& topics) {
   auto codes = token.get_subscribe_response().get_reason_codes();
@@ -115,10 +119,14 @@ struct Connection::Impl {
     return tls;
   }
 
-  std::string why_not_connected(const ::mqtt::exception& e) {
+  std::string why_not_connected(const ::mqtt::exception& e, const std::stop_token& stop) {
     if (e.get_return_code() > 0) return "refused the connection: " + refusal(e.get_return_code(), broker);
     std::string why = e.get_message().empty() ? "no connection" : e.get_message();
-    if (secure()) why += "; is it there, is its certificate from an authority in tls.ca, and does it name this host?";
+    if (secure()) {
+      auto address = paho_address(broker.broker);
+      std::string problem = tls_problem(address.value(), broker.tls, broker.connect_timeout, stop);
+      if (!problem.empty()) why = std::move(problem);
+    }
     return "cannot be reached: " + why;
   }
 
@@ -168,16 +176,18 @@ Result<void> Connection::open(const std::stop_token& stop) {
   auto address = paho_address(impl.broker.broker);
   if (!address) return address.error();
   try {
-    impl.client = std::make_unique<::mqtt::async_client>(address.value(), impl.broker.client_id);
+    // How much may be under way is publish()'s window to say; the library's own limit, of 100, would refuse a burst.
+    auto options = ::mqtt::create_options_builder().max_buffered_messages(most_buffered).finalize();
+    impl.client = std::make_unique<::mqtt::async_client>(address.value(), impl.broker.client_id, options);
     impl.client->set_connection_lost_handler([&impl](const std::string&) {
       impl.notify([&] { impl.lost = true; });
       if (impl.handlers.lost) impl.handlers.lost();
     });
     if (impl.handlers.message) impl.client->set_message_callback([&impl](::mqtt::const_message_ptr m) { impl.arrived(m); });
     auto token = impl.client->connect(impl.options(), nullptr, impl.action);
-    return impl.await(token, stop, [&](const ::mqtt::exception& e) { return impl.why_not_connected(e); });
+    return impl.await(token, stop, [&](const ::mqtt::exception& e) { return impl.why_not_connected(e, stop); });
   } catch (const ::mqtt::exception& e) {
-    return impl.failed(impl.why_not_connected(e));
+    return impl.failed(impl.why_not_connected(e, stop));
   }
 }
 
