@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { HubConnectionBuilder, LogLevel } from '@microsoft/signalr';
 import { Broker, Publisher } from '../support/broker.mjs';
 import { Instance } from '../support/millrace.mjs';
+import { DOUBLE, doubled, mqttSource } from '../support/stages.mjs';
 import { ALERT_STAGE, notices, readings, sorted, transitions } from '../support/telemetry.mjs';
 import { readJsonLines, until } from '../support/wait.mjs';
 import { WebhookReceiver } from '../support/webhook.mjs';
@@ -14,24 +15,10 @@ test('10,000 messages reach the client and the file, and exactly the expected al
   const broker = await Broker.start(t);
   const webhook = await WebhookReceiver.start(t);
   const instance = await Instance.start(t, {
-    'comfort.lua': `
-      function process(record)
-        record.twice = record.messageId * 2
-        return record
-      end
-    `,
+    'comfort.lua': DOUBLE,
     'pipeline.yaml': `
 name: chain
-stages:
-  - id: devkit
-    plugin: mqtt_source
-    broker: ${broker.url}
-    topics: [devices/+/messages/events/#]
-    qos: 1
-    client_id: chain
-    clean_session: false
-    device: {field: deviceId}
-
+stages:${mqttSource(broker, 'chain')}
   - id: comfort
     plugin: lua
     script: comfort.lua
@@ -78,7 +65,7 @@ ${ALERT_STAGE}
   // All that is still on its way would be too much: a drained stop lets it out.
   await instance.down();
 
-  const numbered = messages.map((message) => ({ ...message, twice: message.messageId * 2 }));
+  const numbered = messages.map(doubled);
   assert.deepEqual(sorted(readJsonLines(instance.path('out.jsonl'))), sorted(numbered));
   assert.deepEqual(sorted(live.telemetry.map(({ fields }) => fields)), sorted(numbered));
   assert.ok(live.telemetry.every(({ device, fields }) => device === fields.deviceId));

@@ -1,9 +1,9 @@
 // SIGKILL at random moments: what the publisher saw acknowledged is kept, and no alert is raised or told twice.
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
 import { test } from 'node:test';
 import { Broker, Publisher } from '../support/broker.mjs';
 import { Instance, query } from '../support/millrace.mjs';
+import { DOUBLE_CODE, mqttSource, sizeOf } from '../support/stages.mjs';
 import { ALERT_STAGE, notices, readings, sorted, transitions } from '../support/telemetry.mjs';
 import { random, readJsonLines, until } from '../support/wait.mjs';
 import { WebhookReceiver } from '../support/webhook.mjs';
@@ -19,23 +19,10 @@ test(`20,000 acknowledged messages survive ${KILLS} kills, and each alert is kep
   const instance = await Instance.prepare(t, {
     'pipeline.yaml': `
 name: killed
-stages:
-  - id: devkit
-    plugin: mqtt_source
-    broker: ${broker.url}
-    topics: [devices/+/messages/events/#]
-    qos: 1
-    client_id: killed
-    clean_session: false
-    device: {field: deviceId}
-
+stages:${mqttSource(broker, 'killed')}
   - id: comfort
     plugin: lua
-    code: |
-      function process(record)
-        record.twice = record.messageId * 2
-        return record
-      end
+    ${DOUBLE_CODE}
 
   - id: kept
     plugin: file_sink
@@ -48,7 +35,7 @@ ${ALERT_STAGE}
 `,
   });
   const kept = instance.path('out.jsonl');
-  const size = () => statSync(kept, { throwIfNoEntry: false })?.size ?? 0;
+  const size = () => sizeOf(kept);
 
   await instance.up();
   await broker.subscribed();

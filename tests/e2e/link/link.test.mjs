@@ -1,9 +1,9 @@
 // A link between two processes: either side may be killed, and nothing that the publisher of the messages saw acknowledged is lost.
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
 import { test } from 'node:test';
 import { Broker, Publisher } from '../support/broker.mjs';
 import { Instance } from '../support/millrace.mjs';
+import { DOUBLE_CODE, doubled, mqttSource, sizeOf } from '../support/stages.mjs';
 import { temporaryFolder } from '../support/process.mjs';
 import { readings } from '../support/telemetry.mjs';
 import { random, readJsonLines, until } from '../support/wait.mjs';
@@ -16,17 +16,7 @@ async function twoProcesses(t, broker, address) {
   const sender = await Instance.prepare(t, {
     'pipeline.yaml': `
 name: sender
-stages:
-  - id: devkit
-    plugin: mqtt_source
-    broker: ${broker.url}
-    topics: [devices/+/messages/events/#]
-    qos: 1
-    client_id: sender
-    clean_session: false
-    device: {field: deviceId}
-    publish: ${address}
-  - plugin: null_sink
+stages:${mqttSource(broker, 'sender', `publish: ${address}`)}  - plugin: null_sink
 `,
   });
   const reader = await Instance.prepare(t, {
@@ -36,11 +26,7 @@ stages:
   - id: double
     plugin: lua
     from: ${address}
-    code: |
-      function process(record)
-        record.twice = record.messageId * 2
-        return record
-      end
+    ${DOUBLE_CODE}
   - id: kept
     plugin: file_sink
     path: out.jsonl
@@ -57,7 +43,7 @@ for (const [name, addressOf] of [
     const next = random(SEED);
     const broker = await Broker.start(t);
     const { sender, reader, kept } = await twoProcesses(t, broker, await addressOf(t));
-    const size = () => statSync(kept, { throwIfNoEntry: false })?.size ?? 0;
+    const size = () => sizeOf(kept);
     sender.launch();
     reader.launch();
     await broker.subscribed();
@@ -89,7 +75,7 @@ for (const [name, addressOf] of [
       { seconds: 60, everyMs: 200 },
     );
     const rows = there();
-    for (const [id, message] of wanted) assert.deepEqual(rows.get(id), { ...message, twice: message.messageId * 2 });
+    for (const [id, message] of wanted) assert.deepEqual(rows.get(id), doubled(message));
     await reader.down();
     await sender.down();
   });

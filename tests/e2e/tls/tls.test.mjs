@@ -1,0 +1,110 @@
+// The client plane over TLS: the official SignalR client over https and wss, and what a certificate is refused for.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import https from 'node:https';
+import { test } from 'node:test';
+import * as signalR from '@microsoft/signalr';
+import WebSocket from 'ws';
+import { Instance, millrace } from '../support/millrace.mjs';
+import { temporaryFolder } from '../support/process.mjs';
+import { readFileSync } from 'node:fs';
+import { until } from '../support/wait.mjs';
+
+/// An authority and a certificate of it for 127.0.0.1 and localhost, in a folder of their own.
+function certificates(t) {
+  const folder = temporaryFolder(t);
+  const openssl = (...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  openssl('req', '-x509', ...ec, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=test authority');
+  openssl('req', ...ec, '-keyout', 'key.pem', '-out', 'server.csr', '-subj', '/CN=server',
+    '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost');
+  openssl('x509', '-req', '-in', 'server.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2',
+    '-copy_extensions', 'copy', '-out', 'cert.pem');
+  return { folder, ca: readFileSync(`${folder}/ca.pem`) };
+}
+
+const pipeline = (folder) => `
+name: secure
+listen: {address: 127.0.0.1:0, tls: {cert: ${folder}/cert.pem, key: ${folder}/key.pem}}
+stages:
+  - {plugin: emulator, devices: 1, interval: 20ms}
+  - {id: live, plugin: signalr}
+`;
+
+const get = (url, options) =>
+  new Promise((resolve, reject) => {
+    https.get(url, { agent: false, ...options }, (answer) => {
+      let body = '';
+      answer.setEncoding('utf8').on('data', (text) => (body += text));
+      answer.on('end', () => resolve({ status: answer.statusCode, body, protocol: answer.socket.getProtocol?.() }));
+    }).on('error', reject);
+  });
+
+async function start(t, certs) {
+  const instance = await Instance.prepare(t, { 'pipeline.yaml': pipeline(certs.folder) });
+  instance.url = `https://${instance.address}`;
+  instance.launch();
+  await until(
+    () => `the instance to be ready; it said:\n${instance.child.stderr}`,
+    async () => (await get(`${instance.url}/readyz`, { ca: certs.ca })).status === 200,
+  );
+  return instance;
+}
+
+test('the official client negotiates over https and receives over wss', async (t) => {
+  const certs = certificates(t);
+  const instance = await start(t, certs);
+  await instance.child.says(new RegExp(`page https://${instance.address.replaceAll('.', '\\.')}/`));
+  // The client takes no authority as an option in node: its two ways out get one here.
+  class Trusting extends WebSocket {
+    constructor(url, protocols, options) {
+      super(url, protocols, { ...options, ca: certs.ca });
+    }
+  }
+  class OverHttps extends signalR.HttpClient {
+    async send(request) {
+      const body = await new Promise((resolve, reject) => {
+        const sent = https.request(request.url, { method: request.method, headers: request.headers, ca: certs.ca, agent: false }, (answer) => {
+          let text = '';
+          answer.setEncoding('utf8').on('data', (part) => (text += part));
+          answer.on('end', () => resolve(new signalR.HttpResponse(answer.statusCode, answer.statusMessage, text)));
+        });
+        sent.on('error', reject);
+        sent.end(request.content);
+      });
+      return body;
+    }
+  }
+  const client = new signalR.HubConnectionBuilder()
+    .withUrl(`${instance.url}/hubs/telemetry`, { WebSocket: Trusting, httpClient: new OverHttps() })
+    .configureLogging(signalR.LogLevel.None)
+    .build();
+  t.after(() => client.stop());
+  let latest;
+  client.on('telemetry', (records) => (latest = records.at(-1)));
+  await client.start();
+  await until('telemetry over wss', () => latest?.device === 'AZ3166-1');
+  await client.stop();
+  await instance.down();
+});
+
+test('modern TLS only, and nothing in plain text on the same port', async (t) => {
+  const certs = certificates(t);
+  const instance = await start(t, certs);
+  const health = await get(`${instance.url}/healthz`, { ca: certs.ca });
+  assert.equal(health.status, 200);
+  assert.match(health.protocol ?? 'TLSv1.3', /^TLSv1\.[23]$/);
+  await assert.rejects(get(`${instance.url}/healthz`, { ca: certs.ca, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }));
+  await assert.rejects(get(`${instance.url}/healthz`, {}), /self.signed|unable to (get|verify)/);
+  await assert.rejects(fetch(`http://${instance.address}/healthz`));
+  assert.equal((await get(`${instance.url}/healthz`, { ca: certs.ca })).status, 200, 'and it goes on');
+  await instance.down();
+});
+
+test('files that are no certificate are named before anything is served', async (t) => {
+  const certs = certificates(t);
+  const instance = await Instance.prepare(t, { 'pipeline.yaml': pipeline(certs.folder).replace('/cert.pem', '/server.csr') });
+  const { code, stderr } = await millrace(t, ['run', instance.path('pipeline.yaml'), '--data', instance.data]);
+  assert.equal(code, 1);
+  assert.match(stderr, /server\.csr' is not a readable PEM certificate chain/);
+});
