@@ -28,6 +28,16 @@ void Queue::describe(config::Fields<Queue>& f) {
   f.field("bytes", &Queue::bytes).doc("Bytes that the input link holds before it is full.").min(config::Bytes{1024});
 }
 
+void Spool::describe(config::Fields<Spool>& f) {
+  f.field("limit", &Spool::limit)
+      .doc("Disk that batches which wait may take; when it is full, too, the stage above is blocked.")
+      .min(config::Bytes{16U << 20U});
+  f.choice("sync", &Spool::sync, {{"os", SpoolSync::os}, {"100ms", SpoolSync::timed}, {"always", SpoolSync::always}})
+      .doc(
+          "What a power cut may take: what the operating system has not written yet, 100 ms, or nothing. A kill takes "
+          "nothing.");
+}
+
 void CurveKeys::describe(config::Fields<CurveKeys>& f) {
   f.field("secret", &CurveKeys::secret).doc("This stage's own secret key, of a pair that `millrace curve` makes.").required();
   f.field("reader", &CurveKeys::reader).doc("The public key of the stage that may read what `publish` offers.");
@@ -55,6 +65,7 @@ void StageKeys::describe(config::Fields<StageKeys>& f) {
             {"spool", Overflow::spool}})
       .doc("What the input link does when it is full; block, unless the plugin says otherwise.");
   f.field("queue", &StageKeys::queue).doc("How much the input link holds.");
+  f.field("spool", &StageKeys::spool).doc("How much `on_full: spool` keeps on disk, and how safely.");
   f.field("publish", &StageKeys::publish).doc("Offers the stage's output to other processes at this address (ipc://, tcp://).");
   f.field("curve", &StageKeys::curve)
       .doc("ZeroMQ's CURVE keys for `publish` and `from: ADDR`: needed beyond loopback, where nobody else may read or write.");

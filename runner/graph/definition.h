@@ -30,6 +30,16 @@ struct Queue {
   static void describe(config::Fields<Queue>& f);
 };
 
+/// What a power cut may take of what a link keeps on disk.
+enum class SpoolSync { os, timed, always };
+
+/// How a link with `on_full: spool` keeps on disk what its queue cannot hold.
+struct Spool {
+  config::Bytes limit{1ULL << 30U};
+  SpoolSync sync = SpoolSync::os;
+  static void describe(config::Fields<Spool>& f);
+};
+
 /// The keys of a stage's links to other processes: `curve` of a stage.
 struct CurveKeys {
   config::Secret secret;
@@ -52,6 +62,7 @@ struct StageKeys {
   std::vector<std::string> from;
   std::optional<Overflow> on_full;
   Queue queue;
+  std::optional<Spool> spool;
   std::string publish;
   std::optional<CurveKeys> curve;
   std::optional<Threading> thread;

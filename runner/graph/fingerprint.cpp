@@ -10,7 +10,7 @@
 namespace millrace::graph {
 namespace {
 
-constexpr std::array<std::string_view, 5> wiring{"from", "on_full", "queue", "publish", "curve"};
+constexpr std::array<std::string_view, 6> wiring{"from", "on_full", "queue", "spool", "publish", "curve"};
 
 std::string hashed(std::string_view text) { return std::to_string(std::hash<std::string_view>{}(text)); }
 

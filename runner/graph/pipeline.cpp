@@ -109,9 +109,8 @@ class Checker {
     } else {
       configure(draft);
     }
-    if (draft.keys.on_full == Overflow::spool)
-      problems_.add(place_of(node, "on_full"),
-                    "'on_full': spool is not available yet; use block, drop_oldest, drop_newest or newest");
+    if (draft.keys.spool && draft.keys.on_full != Overflow::spool)
+      problems_.add(place_of(node, "spool"), "'spool' says how 'on_full: spool' keeps what waits; here on_full is another");
     draft.from = draft.keys.from;
     // A broken stage still takes part in the wiring, so that one mistake is not reported as several.
     draft.stage.id = draft.keys.id;
@@ -135,6 +134,7 @@ class Checker {
     draft.stage.make = plugin.parse(*draft.node, problems_);
     draft.stage.on_full = draft.keys.on_full.value_or(plugin.on_full);
     draft.stage.queue = draft.keys.queue;
+    draft.stage.spool = draft.keys.spool.value_or(Spool{});
     draft.stage.threading = draft.keys.thread.value_or(plugin.threading);
     std::vector<std::filesystem::path> inputs(problems_.inputs().begin() + static_cast<std::ptrdiff_t>(inputs_before),
                                               problems_.inputs().end());

@@ -21,6 +21,7 @@ struct Stage {
   std::vector<std::size_t> from;  ///< indices into Pipeline::stages, always smaller than its own
   Overflow on_full = Overflow::block;
   Queue queue;
+  Spool spool;  ///< used where on_full is spool
   Threading threading = Threading::shared;
 
   /// Equal for two versions of a file if the stage itself (not its wiring) is the same, down to the files that it reads.

@@ -90,11 +90,17 @@ struct Link::Pair {
   }
 };
 
-Link::Link(Ends ends, Limits limits, Overflow overflow) : queue_(limits, overflow, counters_) {
+Link::Link(Ends ends, Limits limits, Overflow overflow, std::unique_ptr<Spool> spool)
+    : queue_(limits, overflow, counters_, std::move(spool)) {
   if (ends == Ends::two_threads) pair_ = std::make_unique<Pair>();
 }
 
-Link::~Link() { drain(); }
+Link::~Link() {
+  for (Envelope& left : drain())
+    if (queue_.spool(left)) left.ack.settle();
+}
+
+void Link::sender_is(Waker sender) { queue_.sender_is(std::move(sender)); }
 
 void Link::send(Envelope envelope) {
   queue_.push(std::move(envelope));
@@ -105,8 +111,10 @@ bool Link::pump() {
   if (!pair_ || queue_.empty()) return false;
   if (pair_->credit == 0) pair_->take_credit();
   bool moved = false;
-  while (pair_->credit > 0 && !queue_.empty()) {
-    pair_->put(queue_.pop());
+  while (pair_->credit > 0) {
+    std::optional<Envelope> next = queue_.pop();
+    if (!next) break;
+    pair_->put(std::move(*next));
     --pair_->credit;
     moved = true;
   }
@@ -117,10 +125,7 @@ void* Link::sender_socket() const { return pair_ ? pair_->sender : nullptr; }
 void* Link::receiver_socket() const { return pair_ ? pair_->receiver : nullptr; }
 
 std::optional<Envelope> Link::receive() {
-  if (!pair_) {
-    if (queue_.empty()) return std::nullopt;
-    return queue_.pop();
-  }
+  if (!pair_) return queue_.pop();
   std::optional<Envelope> envelope = pair_->get();
   if (envelope) pair_->grant();
   return envelope;
@@ -128,9 +133,12 @@ std::optional<Envelope> Link::receive() {
 
 std::deque<Envelope> Link::drain() {
   std::deque<Envelope> all;
+  auto add = [&](Envelope envelope) {
+    if (!envelope.spooled) all.push_back(std::move(envelope));
+  };
   if (pair_)
-    while (auto envelope = pair_->get()) all.push_back(std::move(*envelope));
-  while (!queue_.empty()) all.push_back(queue_.pop());
+    while (auto envelope = pair_->get()) add(std::move(*envelope));
+  for (Envelope& envelope : queue_.clear()) add(std::move(envelope));
   return all;
 }
 

@@ -19,6 +19,7 @@ struct Envelope {
   bool shared = false;           ///< others hold the same batch: whoever writes takes a copy
   Ack ack;
   End end = End::input_over;  ///< why the input ends, where it does
+  bool spooled = false;       ///< it is in the link's Spool until it is settled
 
   /// The batch as the receiver's own: itself if nobody shares it, else a copy.
   Batch take() { return shared ? batch->copy() : std::move(*batch); }
@@ -39,17 +40,46 @@ struct Counters {
   Counter* conflated = nullptr;
 };
 
+/// Where a link with `on_full: spool` keeps on disk, in order, what its queue cannot hold. Used on the sender's thread.
+class Spool {
+ public:
+  virtual ~Spool() = default;
+
+  /// Keeps a batch, which is settled for its sender then; false if there is no room, or the disk refuses.
+  virtual bool put(const Batch& batch) = 0;
+
+  /// The next batch, with an Ack that frees its room or lets it be taken again; nothing if all have been taken.
+  virtual std::optional<Envelope> take() = 0;
+  virtual bool empty() = 0;
+
+  /// Whom to wake when something is to be taken again.
+  virtual void watch(Waker sender) = 0;
+};
+
 /// The queue of a link, at its sender: bounded in records and bytes, with the declared behaviour when full. Not thread-safe.
 class Queue {
  public:
-  Queue(Limits limits, Overflow overflow, Counters& counters);
+  Queue(Limits limits, Overflow overflow, Counters& counters, std::unique_ptr<Spool> spool = nullptr);
 
   /// Takes a batch; never waits and never refuses. Where the policy is to drop, records are dropped here, counted, and what was
   /// dropped settles; where it is to block, full() tells the sender to stop.
   void push(Envelope envelope);
 
-  bool empty() const { return queue_.empty(); }
-  Envelope pop();
+  bool empty() const { return queue_.empty() && (!spool_ || spool_->empty()); }
+
+  /// What stands first; nothing if there is nothing, though empty() may have thought otherwise of a damaged spool.
+  std::optional<Envelope> pop();
+
+  /// Moves out what is in memory.
+  std::deque<Envelope> clear();
+
+  /// Brings what is in memory to the spool, as far as that is the policy and there is room.
+  void spool_all();
+  bool spool(const Envelope& envelope);
+
+  void sender_is(Waker sender) {
+    if (spool_) spool_->watch(std::move(sender));
+  }
 
   /// Whether the sender should wait before it makes more. Only a blocking link, or one clogged with alerts, is ever full.
   bool full() const;
@@ -73,6 +103,7 @@ class Queue {
   Limits limits_;
   Overflow overflow_;
   Counters& counters_;
+  std::unique_ptr<Spool> spool_;  ///< all in it is older than all in queue_; null if there is none
   std::deque<Waiting> queue_;
   std::size_t records_ = 0;
   std::size_t bytes_ = 0;
@@ -85,8 +116,8 @@ class Link {
  public:
   enum class Ends { one_thread, two_threads };
 
-  Link(Ends ends, Limits limits, Overflow overflow);
-  ~Link();  ///< with both threads stopped; refuses what is still queued
+  Link(Ends ends, Limits limits, Overflow overflow, std::unique_ptr<Spool> spool = nullptr);
+  ~Link();  ///< with both threads stopped; refuses what is still queued and cannot be spooled
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
@@ -99,6 +130,8 @@ class Link {
   bool empty() const { return queue_.empty(); }
   /// Takes in what the receiver has granted and sends what it may; true if anything moved.
   bool pump();
+  /// Whose thread the sender's end is on, for what comes back to the spool. With the thread stopped.
+  void sender_is(Waker sender);
   /// The ZeroMQ socket on which credit comes, for Poller; null on one thread.
   void* sender_socket() const;
 
@@ -106,7 +139,7 @@ class Link {
   std::optional<Envelope> receive();
   void* receiver_socket() const;
 
-  /// Moves everything still queued or on the way out, in order; with both threads stopped.
+  /// Moves everything in memory or on the way out, in order, but what its spool gives again; with both threads stopped.
   std::deque<Envelope> drain();
 
  private:

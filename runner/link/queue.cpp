@@ -1,6 +1,7 @@
 #include <functional>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 
 #include "runner/link/link.h"
 
@@ -16,12 +17,12 @@ std::uint64_t series_of(const Record& record) {
 
 }  // namespace
 
-Queue::Queue(Limits limits, Overflow overflow, Counters& counters)
-    : limits_(limits), overflow_(overflow), counters_(counters) {}
+Queue::Queue(Limits limits, Overflow overflow, Counters& counters, std::unique_ptr<Spool> spool)
+    : limits_(limits), overflow_(overflow), counters_(counters), spool_(std::move(spool)) {}
 
 bool Queue::full() const {
   if (!over()) return false;
-  return overflow_ == Overflow::block || overflow_ == Overflow::newest;
+  return overflow_ == Overflow::block || overflow_ == Overflow::newest || overflow_ == Overflow::spool;
 }
 
 void Queue::push(Envelope envelope) {
@@ -43,10 +44,19 @@ void Queue::push(Envelope envelope) {
   queue_.push_back(std::move(waiting));
   if (over() && overflow_ == Overflow::drop_oldest) drop_oldest();
   if (over() && overflow_ == Overflow::newest) keep_newest();
+  if (over() && overflow_ == Overflow::spool) spool_all();
   show();
 }
 
-Envelope Queue::pop() {
+std::optional<Envelope> Queue::pop() {
+  if (spool_) {
+    if (auto first = spool_->take()) {
+      if (over() && overflow_ == Overflow::spool) spool_all();
+      show();
+      return first;
+    }
+  }
+  if (queue_.empty()) return std::nullopt;
   Waiting waiting = std::move(queue_.front());
   queue_.pop_front();
   forget(waiting);
@@ -62,6 +72,27 @@ void Queue::forget(const Waiting& waiting) {
 void Queue::show() {
   counters_.depth_records.set(records_);
   counters_.depth_bytes.set(bytes_);
+}
+
+std::deque<Envelope> Queue::clear() {
+  std::deque<Envelope> all;
+  for (Waiting& waiting : std::exchange(queue_, {})) all.push_back(std::move(waiting.envelope));
+  records_ = bytes_ = 0;
+  show();
+  return all;
+}
+
+bool Queue::spool(const Envelope& envelope) {
+  return spool_ && overflow_ == Overflow::spool && envelope.batch && spool_->put(*envelope.batch);
+}
+
+/// All of the queue, so that what is on disk stays older than what is in memory.
+void Queue::spool_all() {
+  while (!queue_.empty() && spool(queue_.front().envelope)) {
+    forget(queue_.front());
+    queue_.front().envelope.ack.settle();
+    queue_.pop_front();
+  }
 }
 
 void Queue::drop_oldest() {

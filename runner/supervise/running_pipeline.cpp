@@ -6,6 +6,8 @@
 #include <functional>
 #include <set>
 
+#include "runner/supervise/spool.h"
+
 namespace millrace::supervise {
 namespace {
 
@@ -28,8 +30,18 @@ std::string identity_of(const graph::Pipeline& pipeline, std::size_t index) {
 
 /// Everything about a link but what is queued in it.
 std::string link_mark(const graph::Stage& sender, const graph::Stage& reader, bool one_thread) {
-  return fmt::format("{} {} {} {} {} {}", one_thread, static_cast<int>(reader.on_full), reader.queue.records,
-                     reader.queue.bytes.count, sender.id, reader.id);
+  return fmt::format("{} {} {} {} {} {} {} {}", one_thread, static_cast<int>(reader.on_full), reader.queue.records,
+                     reader.queue.bytes.count, reader.spool.limit.count, static_cast<int>(reader.spool.sync), sender.id,
+                     reader.id);
+}
+
+store::Inbox::Sync sync_of(graph::SpoolSync sync) {
+  switch (sync) {
+    case graph::SpoolSync::os: return store::Inbox::Sync::os;
+    case graph::SpoolSync::timed: return store::Inbox::Sync::timed;
+    case graph::SpoolSync::always: return store::Inbox::Sync::always;
+  }
+  return store::Inbox::Sync::os;
 }
 
 }  // namespace
@@ -96,18 +108,22 @@ void RunningPipeline::link() {
         continue;
       }
       const graph::Stage& stage = slots_[reader].definition;
+      std::deque<link::Envelope> waiting;
+      if (before != old.end()) {
+        waiting = before->second.link->drain();
+        before->second.link.reset();  // and with it the right to its spool
+      }
       auto made = std::make_unique<link::Link>(one_thread ? link::Link::Ends::one_thread : link::Link::Ends::two_threads,
-                                               link::Limits{stage.queue.records, stage.queue.bytes.count}, stage.on_full);
+                                               link::Limits{stage.queue.records, stage.queue.bytes.count}, stage.on_full,
+                                               spool_of(slots_[sender].definition, stage));
       auto& figures = *figures_[stage.id];
       made->counters().dropped_oldest = &figures.dropped("drop_oldest");
       made->counters().dropped_newest = &figures.dropped("drop_newest");
       made->counters().conflated = &figures.dropped("conflated");
       bool ended = false;
-      if (before != old.end()) {
-        for (link::Envelope& envelope : before->second.link->drain()) {
-          ended |= !envelope.batch;
-          made->send(std::move(envelope));
-        }
+      for (link::Envelope& envelope : waiting) {
+        ended |= !envelope.batch;
+        made->send(std::move(envelope));
       }
       if (slots_[sender].runner->condition() == Condition::done && !ended) made->send({});
       links_[key] = {std::move(made), std::move(mark)};
@@ -126,6 +142,21 @@ void RunningPipeline::link() {
   }
 }
 
+/// Also where the policy is another now, if a former one has left something.
+std::unique_ptr<link::Spool> RunningPipeline::spool_of(const graph::Stage& sender, const graph::Stage& reader) {
+  if (services_->data_folder.empty()) return nullptr;
+  std::filesystem::path folder = services_->data_folder / "spool" / name_ / (sender.id + "+" + reader.id);
+  std::error_code error;
+  if (reader.on_full != Overflow::spool && !std::filesystem::exists(folder, error)) return nullptr;
+  store::Inbox::Options options;
+  options.limit = reader.spool.limit.count;
+  options.sync = sync_of(reader.spool.sync);
+  options.log = [log = services_->log, name = name_ + "/" + reader.id](LogLevel level, std::string_view text) {
+    if (log) log(level, fmt::format("{}: {}", name, text));
+  };
+  return std::make_unique<DiskSpool>(std::move(folder), std::move(options), *services_, figures_[reader.id]);
+}
+
 void RunningPipeline::wire(const std::string& worker) {
   workers_[worker]->stages.clear();
   for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -137,7 +168,9 @@ void RunningPipeline::wire(const std::string& worker) {
     std::vector<StageRunner::Output> outputs;
     for (std::size_t reader : definition_.readers_of(i)) {
       const graph::Stage& to = slots_[reader].definition;
-      outputs.push_back({links_[{slot.definition.id, to.id}].link.get(), to.id, to.plugin->tells_people});
+      link::Link* output = links_[{slot.definition.id, to.id}].link.get();
+      output->sender_is(slot.runner->host().waker());
+      outputs.push_back({output, to.id, to.plugin->tells_people});
     }
     slot.runner->wire(std::move(inputs), std::move(outputs));
     if (slot.runner->is_source()) {

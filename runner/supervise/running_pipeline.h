@@ -81,6 +81,7 @@ class RunningPipeline {
   std::unique_ptr<StageRunner> make(const graph::Pipeline& pipeline, std::size_t index);
   void build(graph::Pipeline next, std::map<std::string, Slot> former);
   void link();
+  std::unique_ptr<link::Spool> spool_of(const graph::Stage& sender, const graph::Stage& reader);
   void wire(const std::string& worker);
   void set_recorder();
   void end_replaced(StageRunner& runner, Time give_up);

@@ -7,6 +7,11 @@
 #include "runner/stage/json.h"
 
 namespace millrace::supervise {
+namespace {
+
+constexpr Duration repeat_pause = 10s;
+
+}  // namespace
 
 Counter& StageFigures::named(Named& counters, std::string_view name) {
   std::lock_guard lock(mutex_);
@@ -44,7 +49,21 @@ StageHost::StageHost(std::string pipeline, std::string stage, std::vector<std::s
       figures_(std::move(figures)) {}
 
 void StageHost::log(LogLevel level, std::string_view text) {
-  if (services_->log) services_->log(level, fmt::format("{}/{}: {}", pipeline_, stage_, text));
+  if (!services_->log) return;
+  std::string times;
+  if (level >= LogLevel::warning) {
+    std::lock_guard lock(log_mutex_);
+    Time now = clock().now();
+    if (text == last_trouble_ && now - said_ < repeat_pause) {
+      ++again_;
+      return;
+    }
+    if (text == last_trouble_ && again_ > 0) times = fmt::format(" ({} times more since)", again_);
+    last_trouble_ = text;
+    said_ = now;
+    again_ = 0;
+  }
+  services_->log(level, fmt::format("{}/{}: {}{}", pipeline_, stage_, text, times));
 }
 
 void StageHost::reject(const Record& record, const Error& error) {

@@ -88,6 +88,7 @@ class StageHost final : public Host {
   const Clock& clock() const override { return *services_->clock; }
   std::stop_token stop_token() const override { return stop_.get_token(); }
   Waker waker() override { return Waker(wakes_); }
+  /// The same warning or error over and over is said once in ten seconds, with how often it came.
   void log(LogLevel level, std::string_view text) override;
   void reject(const Record& record, const Error& error) override;
   Ack take_ack() override { return std::exchange(in_hand, Ack{}); }
@@ -105,6 +106,11 @@ class StageHost final : public Host {
   std::stop_source stop_;
   std::vector<store::DeadLetter> letters_;
   Time quiet_until_{};  ///< rejects are logged once a second
+
+  std::mutex log_mutex_;  ///< of what follows
+  std::string last_trouble_;
+  Time said_{};
+  std::uint64_t again_ = 0;  ///< times that it was not said
 };
 
 }  // namespace millrace::supervise

@@ -22,19 +22,6 @@ auto on(const AnyStage& stage, F&& f) {
   return std::visit([&](const auto& s) { return f(std::as_const(*s)); }, stage);
 }
 
-bool takes(const StageRunner::Output& output, const Record& record) {
-  if (record.kind == kind::alert) return !output.reader_tells_people;
-  if (record.kind != kind::notification) return true;
-  if (!output.reader_tells_people) return false;
-  const Value* link = record.meta.find("link");
-  return !link || link->type() != Type::string || link->as_text() == output.reader;
-}
-
-bool only_telemetry(const Batch& batch) {
-  return std::all_of(batch.records.begin(), batch.records.end(),
-                     [](const Record& r) { return r.kind.data() == kind::telemetry.data() || r.kind == kind::telemetry; });
-}
-
 }  // namespace
 
 StageRunner::StageRunner(std::string id, AnyStage stage, std::shared_ptr<StageHost> host, std::uint64_t seed)
@@ -275,18 +262,6 @@ void StageRunner::not_handled(link::Envelope envelope, const Error& error, Time 
   failed(error, now);
 }
 
-bool StageRunner::step_ending(Time now) {
-  run_tasks();
-  bool moved = false;
-  if (tick_due(now, false)) {
-    if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) moved = tick(**transform, now);
-    if (auto* sink = std::get_if<std::unique_ptr<Sink>>(&stage_)) tick(**sink, now);
-  }
-  if (!idle()) return moved;
-  complete();
-  return true;
-}
-
 std::optional<link::Envelope> StageRunner::receive() {
   for (std::size_t tried = 0; tried < inputs_.size(); ++tried) {
     std::size_t i = next_input_;
@@ -321,110 +296,6 @@ bool StageRunner::all_inputs_ended() const {
 
 bool StageRunner::outputs_full() const {
   return std::any_of(outputs_.begin(), outputs_.end(), [](const Output& o) { return o.link->full(); });
-}
-
-void StageRunner::emit(Batch batch, Ack inherited) {
-  Ack ack = std::move(batch.ack);
-  ack.join(std::move(inherited));
-  if (batch.empty()) {
-    ack.settle();
-    return;
-  }
-  host_->figures().records_out.add(batch.size());
-  if (observer_) observer_(batch);
-  distribute(std::move(batch), std::move(ack));
-}
-
-void StageRunner::distribute(Batch batch, Ack ack) {
-  auto whole = std::make_shared<Batch>(std::move(batch));
-  std::vector<link::Link*> take_all;
-  if (only_telemetry(*whole)) {
-    for (Output& output : outputs_) take_all.push_back(output.link);
-  } else {
-    for (Output& output : outputs_) {
-      auto wanted =
-          std::count_if(whole->records.begin(), whole->records.end(), [&](const Record& r) { return takes(output, r); });
-      if (wanted == std::ssize(whole->records)) {
-        take_all.push_back(output.link);
-      } else if (wanted > 0) {
-        auto part = std::make_shared<Batch>(whole->copy());
-        std::erase_if(part->records, [&](const Record& r) { return !takes(output, r); });
-        output.link->send({std::move(part), false, ack});
-      }
-    }
-  }
-  for (std::size_t i = 0; i + 1 < take_all.size(); ++i) take_all[i]->send({whole, true, ack});
-  if (!take_all.empty()) {
-    bool shared = take_all.size() > 1;
-    take_all.back()->send({std::move(whole), shared, ack});
-  }
-  ack.settle();
-}
-
-void StageRunner::end_input(End end) {
-  end_ = end;
-  end_asked_ = true;
-  host_->wakes()->wake();
-}
-
-void StageRunner::end_here(End end) {
-  detached_ = true;
-  end_input(end);
-}
-
-void StageRunner::finish_unconnected() {
-  end_asked_ = false;
-  if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) end_source(**source);
-  complete();
-}
-
-/// What the source has left goes into the links even if they are full: it takes no more room there than where it was.
-void StageRunner::end_source(Source& source) {
-  source.stop();
-  for (;;) {
-    Result<Batch> rest = source.remaining();
-    if (!rest) host_->log(LogLevel::error, fmt::format("did not end well: {}", rest.error().what));
-    Ack ack = rest ? std::move(rest->ack) : Ack{};
-    host_->write_dead_letters(ack);
-    if (!rest || (rest->empty() && ack.empty())) return;
-    emit(std::move(*rest), std::move(ack));
-  }
-}
-
-void StageRunner::finish(End end) {
-  end_ = end;
-  end_asked_ = false;
-  retry_at_.reset();
-  condition_ = Condition::ending;
-  if (auto* source = std::get_if<std::unique_ptr<Source>>(&stage_)) {
-    end_source(**source);
-    complete();
-  } else if (auto* transform = std::get_if<std::unique_ptr<Transform>>(&stage_)) {
-    Result<Batch> out = (*transform)->finish(end);
-    host_->write_dead_letters({});
-    if (out)
-      emit(std::move(*out), {});
-    else
-      host_->log(LogLevel::error, fmt::format("did not end well: {}", out.error().what));
-  } else {
-    Result<void> finished = std::get<std::unique_ptr<Sink>>(stage_)->finish(end);
-    host_->write_dead_letters({});
-    if (!finished) host_->log(LogLevel::error, fmt::format("did not end well: {}", finished.error().what));
-  }
-  tick_wanted_ = true;
-}
-
-void StageRunner::complete() {
-  if (!detached_) {
-    for (Output& output : outputs_) {
-      link::Envelope last;
-      last.end = end_;
-      output.link->send(std::move(last));
-    }
-  }
-  bool connected = condition_.exchange(Condition::done) != Condition::connecting;
-  if (connected) run_tasks();  // what was asked before it was done
-  host_->figures().connected.set(0);
 }
 
 void StageRunner::failed(const Error& error, Time now) {

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <deque>
 #include <string>
 
 #include "runner/link/link.h"
@@ -31,7 +32,7 @@ Envelope batch_of(std::initializer_list<std::pair<std::string_view, int>> readin
 std::string contents(Queue& queue) {
   std::string text;
   while (!queue.empty()) {
-    Envelope envelope = queue.pop();
+    Envelope envelope = std::move(queue.pop().value());
     if (!envelope.batch) text += "end";
     if (envelope.batch)
       for (const Record& r : envelope.batch->records)
@@ -40,6 +41,27 @@ std::string contents(Queue& queue) {
   }
   return text;
 }
+
+/// A spool in memory, with room for so many batches.
+struct Shelf final : Spool {
+  std::size_t room = 100;
+  std::deque<std::shared_ptr<Batch>> kept;
+  bool put(const Batch& batch) override {
+    if (kept.size() >= room) return false;
+    kept.push_back(std::make_shared<Batch>(batch.copy()));
+    return true;
+  }
+  std::optional<Envelope> take() override {
+    if (kept.empty()) return std::nullopt;
+    Envelope first;
+    first.batch = std::move(kept.front());
+    first.spooled = true;
+    kept.pop_front();
+    return first;
+  }
+  bool empty() override { return kept.empty(); }
+  void watch(Waker) override {}
+};
 
 struct Fixture {
   Counters counters;
@@ -117,4 +139,54 @@ TEST_CASE_METHOD(Fixture, "the end of input is never dropped") {
   queue.push({});
   queue.push({});
   CHECK(contents(queue) == "a1 endend");
+}
+
+TEST_CASE_METHOD(Fixture, "a spooling queue settles what is on disk, keeps the order, and blocks when the disk is full, too") {
+  auto made = std::make_unique<Shelf>();
+  Shelf& shelf = *made;
+  Queue queue({.records = 3}, Overflow::spool, counters, std::move(made));
+  for (int i = 0; i < 3; ++i) queue.push(batch_of({{"a", i}}, fates.ack()));
+  CHECK(shelf.kept.empty());
+  queue.push(batch_of({{"a", 3}}, fates.ack()));
+  CHECK(shelf.kept.size() == 4);
+  CHECK(fates.settled == 4);
+  CHECK_FALSE(queue.full());
+  CHECK(counters.depth_records.value() == 0);
+  queue.push(batch_of({{"a", 4}}, fates.ack()));
+  queue.push({});
+  CHECK(shelf.kept.size() == 4);
+  SECTION("in order") { CHECK(contents(queue) == "a0 a1 a2 a3 a4 end"); }
+  SECTION("full") {
+    shelf.room = 5;
+    for (int i = 5; i < 9; ++i) queue.push(batch_of({{"a", i}}, fates.ack()));
+    CHECK(queue.full());
+    CHECK(fates.refused == 0);
+    shelf.room = 100;
+    CHECK(contents(queue) == "a0 a1 a2 a3 a4 enda5 a6 a7 a8 ");
+  }
+  CHECK(fates.refused == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a link that ends brings what is in memory to its spool, behind what is there") {
+  auto kept = std::make_shared<std::deque<std::shared_ptr<Batch>>>();
+  struct Lasting final : Spool {
+    std::shared_ptr<std::deque<std::shared_ptr<Batch>>> kept;
+    bool put(const Batch& batch) override {
+      kept->push_back(std::make_shared<Batch>(batch.copy()));
+      return true;
+    }
+    std::optional<Envelope> take() override { return std::nullopt; }
+    bool empty() override { return true; }
+    void watch(Waker) override {}
+  };
+  auto lasting = std::make_unique<Lasting>();
+  lasting->kept = kept;
+  {
+    Link link(Link::Ends::two_threads, {.records = 100}, Overflow::spool, std::move(lasting));
+    for (int i = 0; i < 20; ++i) link.send(batch_of({{"a", i}}, fates.ack()));
+    CHECK(kept->empty());
+  }
+  REQUIRE(kept->size() == 20);
+  for (int i = 0; i < 20; ++i) CHECK((*kept)[static_cast<std::size_t>(i)]->records[0].fields[0].value.as_integer() == i);
+  CHECK(fates.settled == 20);
 }
