@@ -45,13 +45,17 @@ void Call::fail(std::string_view error) {
   if (auto connection = to_answer()) connection->complete_with_error(*id_, error);
 }
 
-bool Call::item(const nlohmann::json& value) {
+template <class Item>
+bool Call::send_item(const Item& value) {
   assert(cancellation_ && "only a streaming method has items");
   if (answered_ || cancellation_->requested) return false;
   auto connection = caller();
   if (connection) connection->send_item(*id_, value);
   return connection && !cancellation_->requested;
 }
+
+bool Call::item(const nlohmann::json& value) { return send_item(value); }
+bool Call::item(Encoded value) { return send_item(value); }
 
 void Call::when_cancelled(std::function<void()> then) {
   assert(cancellation_ && "only a streaming method can be cancelled");

@@ -38,6 +38,7 @@ class Call {
   /// Of a streaming method: sends one item. False if the client wants no more, or has gone; the rest need not be made. Items
   /// wait in the client's queue, and one that does not fit ends the connection: who has many waits with when_drained().
   bool item(const nlohmann::json& value);
+  bool item(Encoded value);
 
   /// Of a streaming method: calls `then` once if the client cancels the stream or goes. The stream has been completed then.
   void when_cancelled(std::function<void()> then);
@@ -51,11 +52,16 @@ class Call {
   /// The caller, or null once it has gone.
   std::shared_ptr<Connection> caller() const { return caller_.lock(); }
 
+  /// The client's name for it; nothing if it wants no answer.
+  const std::optional<std::string>& id() const { return id_; }
+
   nlohmann::json arguments;  ///< a list
 
  private:
   friend class Hub;
   std::shared_ptr<Connection> to_answer();
+  template <class Item>
+  bool send_item(const Item& value);
 
   std::weak_ptr<Connection> caller_;
   std::optional<std::string> id_;

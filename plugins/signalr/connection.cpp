@@ -109,6 +109,10 @@ void Connection::send_item(std::string_view invocation, const nlohmann::json& it
   send_message([&](std::string& out) { protocol_->append_stream_item(out, invocation, item); });
 }
 
+void Connection::send_item(std::string_view invocation, Encoded item) {
+  send_message([&](std::string& out) { protocol_->append_stream_item(out, invocation, item); });
+}
+
 Streams& Connection::streams() {
   if (!streams_) streams_ = std::make_unique<Streams>();
   return *streams_;
@@ -147,6 +151,7 @@ void Connection::close(End why, std::string_view error, bool allow_reconnect) {
   CloseCode code = CloseCode::normal;
   if (why == End::too_big) code = CloseCode::too_big;
   if (protocol_ == &plain_protocol() && why == End::shutdown) code = CloseCode::going_away;
+  if (protocol_ == &plain_protocol() && why == End::expired) code = CloseCode::policy;
   if (protocol_ == &plain_protocol() && why == End::slow) code = CloseCode::try_again_later;
   transport_->close(queue_, code, {});
 }
@@ -360,6 +365,7 @@ void Connection::tick(Time now) {
     if (now - closing_since_ >= options.close_timeout) abort();
     return;
   }
+  if (now >= ends_) return hub_.expire(*this);
   if (!transport_->tick(now)) {
     end_ = End::timeout;
     return abort();

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,8 +11,10 @@
 #include "plugins/signalr/frame.h"
 #include "plugins/signalr/outgoing.h"
 #include "plugins/signalr/protocol.h"
+#include "plugins/signalr/scope.h"
 #include "plugins/signalr/streams.h"
 #include "plugins/signalr/transport.h"
+#include "runner/http/identity.h"
 #include "runner/http/loop.h"
 
 namespace millrace::signalr {
@@ -19,7 +22,7 @@ namespace millrace::signalr {
 class Hub;
 
 /// Why the server ends a connection, for counting.
-enum class End { client, handshake, timeout, protocol, too_big, slow, shutdown };
+enum class End { client, handshake, timeout, protocol, too_big, slow, shutdown, expired, expelled };
 
 /// One client of a hub: handshake, messages, what it has joined, what it is still to be sent. Owned by its hub; belongs to the
 /// loop's thread.
@@ -54,6 +57,18 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   bool in_group(std::string_view group) const;
   const std::vector<std::string>& groups() const { return groups_; }
 
+  /// Who it is and what it may do, by the token that it came with or has renewed.
+  const http::Identity& identity() const { return identity_; }
+
+  /// Whether it is closing, or has: nothing that is sent reaches it any more.
+  bool gone() const { return leaving(); }
+
+  /// Whether its client acknowledges what it gets.
+  bool confirms() { return queue_.replay() != nullptr; }
+
+  /// Whether it may see what is for the group, when it has not named what it wants.
+  bool may_see(std::string_view group) const { return !scope_ || scope_->covers(group); }
+
   /// Queues a frame, which flush() sends. Nothing happens to a connection that is closing.
   void send(const SharedFrame& frame);
 
@@ -72,6 +87,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
 
   /// Sends an item of a stream that the client has asked for.
   void send_item(std::string_view invocation, const nlohmann::json& item);
+  void send_item(std::string_view invocation, Encoded item);
 
   /// What runs beside plain calls.
   Streams& streams();
@@ -154,6 +170,10 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   std::function<void()> released_;
   double allowed_;  ///< messages that may still come now
   Time allowed_at_;
+  std::set<std::string> asked_;  ///< of these, those that the client itself has joined
+  http::Identity identity_;
+  Time ends_ = Time::max();  ///< when its token does
+  Scope* scope_ = nullptr;   ///< of one that never subscribed and may not see everything
   Time opened_;
   Time last_received_;
   Time last_sent_;  ///< or, without a hub protocol, last asked whether it lives

@@ -3,8 +3,10 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -12,9 +14,12 @@
 
 #include "plugins/signalr/connection.h"
 #include "plugins/signalr/handover.h"
+#include "plugins/signalr/history.h"
 #include "plugins/signalr/latest.h"
 #include "plugins/signalr/negotiate.h"
 #include "plugins/signalr/publication.h"
+#include "plugins/signalr/upstream.h"
+#include "runner/http/access.h"
 #include "runner/http/origin.h"
 #include "runner/http/routes.h"
 #include "runner/stage/context.h"
@@ -27,6 +32,7 @@ struct HubOptions {
 
   std::string path = "/hubs/telemetry";
   std::string plain = {};  ///< of the plain WebSocket; empty: none
+  std::string rest = {};   ///< the hub's name at /api/hubs/{name}; empty: not there
   std::vector<std::string> origins = {};
   std::size_t client_queue = 64U << 10U;  ///< bytes
   SlowClient slow_client = SlowClient::newest;
@@ -37,6 +43,12 @@ struct HubOptions {
 
   double message_rate = 1000;          ///< a client's messages a second, and in a burst
   std::size_t replay_bytes = 100'000;  ///< kept for a client that may reconnect without loss; 0: that is not offered
+
+  Time token_lifetime = std::chrono::minutes(5);  ///< of the token that negotiate hands out; its connection ends with it
+  Time connection_lifetime{0};                    ///< that a connection has at least, as long as who negotiated could
+
+  History::Limits history = {};
+  std::vector<UpstreamRule> upstream = {};
 
   Transports transports = {};
 
@@ -62,17 +74,24 @@ struct HubCounters {
   Counter dropped;
   Counter evicted;  ///< series beyond the limit
   Counter invocations;
-  Counter ended_by_client, ended_handshake, ended_timeout, ended_protocol, ended_slow, ended_shutdown, refused_full;
+  Counter ended_by_client, ended_handshake, ended_timeout, ended_protocol, ended_slow, ended_shutdown, ended_expired,
+      ended_expelled, refused_full;
 };
 
 /// A SignalR hub on a listener: its connections, their groups, its methods, and the broadcast of what pipelines publish.
 /// Everything happens on the listener's loop, but for open(), publish(), retire() and the counters, which any thread may use.
 /// Owned by those who publish; let go of it on the loop (see Attachment).
 ///
-/// A record without a narrower audience goes to every connection that never subscribed and to the members of its device's
-/// group, an alert also to the group of its key; to each once. Each turn makes one frame an audience and protocol.
+/// A record without a narrower audience goes to every connection that never subscribed and may see it, and to those subscribers
+/// who are in its device's group, an alert also to those in the group of its key; to each once. Each turn makes one frame an
+/// audience and protocol.
+///
+/// Telemetry is numbered within its series, from 1, before anything of it is conflated; the hub's epoch tells its numbers from
+/// those of any other hub, before a restart or elsewhere.
 class Hub final : public std::enable_shared_from_this<Hub> {
  public:
+  using Clock = http::Loop::Clock;
+
   Hub(std::shared_ptr<http::Loop> loop, HubOptions options);
   ~Hub();
 
@@ -81,6 +100,12 @@ class Hub final : public std::enable_shared_from_this<Hub> {
 
   /// Registers a method, its name in any case, that takes so many streams from its caller. Before open().
   void method(std::string_view name, Method method, std::size_t uploads = 0);
+
+  /// Lets only those call a method who have the right; all others it lets those call who may read. Before open().
+  void require(std::string_view name, http::Right right);
+
+  /// Called for a method that nobody has registered, instead of an error. Before open().
+  void otherwise(std::function<void(std::string target, Call)> method) { otherwise_ = std::move(method); }
 
   /// Registers a method whose result is a stream: it sends items with its Call, then lets go of it.
   void stream(std::string_view name, Method method, std::size_t uploads = 0);
@@ -110,6 +135,8 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   const HubOptions& options() const { return options_; }
   const HubCounters& counters() const { return counters_; }
 
+  /// The client asks for groups. From the first of a device on it gets the records of no other device. Those that it may not
+  /// join stay as empty for it as those that do not exist.
   void subscribe(Connection& connection, const std::vector<std::string>& groups);
   void unsubscribe(Connection& connection, const std::vector<std::string>& groups);
 
@@ -118,22 +145,65 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void each(What what) {
     for (const auto& connection : connections_) what(*connection);
   }
+  /// Puts a client into a group, or takes it out, on the server's own authority.
+  void join(Connection& connection, const std::string& group);
+  void part(Connection& connection, const std::string& group);
+
+  /// Puts a user's clients into a group, those that are here and, until `until`, those that come; or takes them out.
+  /// False if groups are kept for too many users already.
+  bool join_user(const std::string& user, const std::string& group, std::optional<Clock::time_point> until);
+  void part_user(const std::string& user, const std::string& group);
+  void part_user(const std::string& user);
+  bool user_in_group(const std::string& user, const std::string& group) const;
 
   /// The client of that id, or null.
   std::shared_ptr<Connection> find(std::string_view id) const;
 
-  /// The latest records of the groups, or of all, valid until a loop's task publishes.
-  std::vector<Encoded> latest(const std::vector<std::string>& groups) const;
+  /// Everybody in an audience; of Reach::interested, everybody.
+  std::vector<std::shared_ptr<Connection>> audience(const Audience& audience) const;
+
+  /// Calls a method of everybody in an audience; returns how many that are. `arguments` is a list.
+  std::size_t send(const Audience& audience, std::string_view target, const nlohmann::json& arguments);
+
+  /// Ends a connection for good.
+  void expel(Connection& connection, std::string_view reason);
+
+  /// Replaces what a connection may do and when it ends by what the token says; false if it is none of the same user's.
+  bool renew(Connection& connection, std::string_view token);
+
+  /// The latest records of the groups, or of all, as far as the client may see them; valid until a loop's task publishes.
+  std::vector<Encoded> latest(const Connection& connection, const std::vector<std::string>& groups) const;
+
+  /// What there is of each series, for who has missed some.
+  const Latest& series() const { return latest_; }
+  const History& history() const { return history_; }
+  const std::string& epoch() const { return epoch_; }
+
+  /// Whether the client may see the records of a series at all.
+  bool may_see(const Connection& connection, const Latest::Series& series) const;
+
+  /// Whether they go to it as things stand.
+  bool wants(const Connection& connection, const Latest::Series& series) const;
+
+  /// Calls `visit` with each of its clients that are ready.
+  void for_each(const std::function<void(Connection&)>& visit) const;
+
+  const http::Access& access() const { return *access_; }
+  const std::shared_ptr<http::Loop>& shared_loop() const { return loop_; }
 
  private:
   friend class Connection;
-  using Clock = http::Loop::Clock;
   using Item = Publication::Item;
 
+  struct Grant {  ///< what a connection may do, and until when
+    http::Identity identity;
+    Clock::time_point ends = Clock::time_point::max();
+  };
   struct Pending {
     std::string id;
     Clock::time_point expires;
     bool resumable;
+    Grant grant;
   };
   struct TextHash {
     using is_transparent = void;
@@ -146,33 +216,54 @@ class Hub final : public std::enable_shared_from_this<Hub> {
     const Publication* publication;
     const Item* item;
     std::uint32_t place;
+    Encoded record;
+
+    const Channel& channel() const { return publication->channel(*item); }
+    std::string_view group() const { return publication->group(*item); }
   };
   struct Declared {
     Method method;
     std::size_t uploads = 0;
     bool streams = false;
+    http::Right right = http::Right::read;
   };
+  using UserGroups = std::vector<std::pair<std::string, Clock::time_point>>;  ///< and until when; the newest last
   class Frames;
 
   void negotiate(const http::Request& request, http::Exchange exchange);
   void connect(const http::Request& request, http::Exchange exchange);
   void connect_plain(const http::Request& request, http::Exchange exchange);
   bool admit(const http::Request& request, http::Exchange& exchange);
+  std::optional<http::Identity> identify(const http::Request& request, http::Exchange& exchange,
+                                         const http::Access::Credentials& credentials);
+  bool belongs_to(const http::Request& request, http::Exchange& exchange, const http::Identity& owner, http::Expiry expiry);
+  std::optional<Grant> grant_direct(const http::Request& request, http::Exchange& exchange);
+  std::optional<Grant> grant_pending(const http::Request& request, http::Exchange& exchange, std::string& access_token);
+  Clock::time_point steady(millrace::Time time) const;
+  void give(Connection& connection, Grant grant);
+  void rescope(Connection& connection);
+  void withdraw(Connection& connection);
+  void owe_group(Connection& connection, const std::string& name);
+  void expire(Connection& connection);
   void connect_again(const http::Request& request, http::Exchange exchange, Connection& connection);
   void resume(const http::Request& request, http::Exchange exchange, Connection& connection);
   void receive(const http::Request& request, http::Exchange exchange);
   void remove(const http::Request& request, http::Exchange exchange);
   Connection* attached(const http::Request& request, http::Exchange& exchange);
   bool accept(const http::Request& request, http::Exchange exchange, const std::shared_ptr<Connection>& connection,
-              Framing framing, const std::vector<std::string>& groups = {});
+              Framing framing, Grant grant, const std::vector<std::string>& groups = {});
   std::shared_ptr<Connection> make_connection(std::string id, std::string token, const Protocol* protocol);
   void refuse(const http::Request& request, http::Exchange& exchange, int status, std::string_view text) const;
 
   void arrived();
   void turn();
-  std::uint32_t keep_latest(const Publication& publication, const Item& item);
+  void take(const Publication& publication, std::vector<Shown>& telemetry, std::vector<Shown>& events);
+  void number(std::vector<Shown>& telemetry, std::string& stamped);
+  void act(const Directed& directed);
   void broadcast_telemetry(const std::vector<Shown>& shown);
+  void broadcast_interesting(const std::vector<Shown>& shown);
   void broadcast_event(const Shown& shown);
+  std::vector<Connection*> members(const Audience& audience) const;
   void flush_touched();
   void touch(Connection& connection);
   void owe_all(Connection& connection);
@@ -191,16 +282,20 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void count_end(End why);
 
   std::shared_ptr<http::Loop> loop_;
+  std::shared_ptr<const http::Access> access_;
   HubOptions options_;
   http::Origins origins_;
   HubCounters counters_;
   std::shared_ptr<Handover> handover_;
   std::atomic<bool> retired_ = false;
 
+  Result<void> open_rest(http::Routes& routes);
+
   std::mutex routes_mutex_;
   std::vector<http::Route> routes_;
 
   std::unordered_map<std::string, Declared> methods_;  ///< by lower-case name
+  std::function<void(std::string target, Call)> otherwise_;
   std::function<bool(const http::Request&)> allowed_;
   std::vector<http::Header> negotiate_headers_;
   std::function<void(Connection&, std::string_view)> raw_;
@@ -209,8 +304,14 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   std::unordered_map<std::string, Pending> pending_;  ///< negotiated, by token
   std::vector<std::shared_ptr<Connection>> connections_;
   std::unordered_map<std::string, Connection*> attached_;  ///< by token
+  std::unordered_map<std::string, Connection*, TextHash, std::equal_to<>> by_id_;
+  std::unordered_map<std::string, std::vector<Connection*>, TextHash, std::equal_to<>> by_user_;
+  std::unordered_map<std::string, UserGroups, TextHash, std::equal_to<>> user_groups_;
+  std::map<std::vector<std::string>, Scope> scopes_;  ///< by their patterns
   std::unordered_map<std::string, Group, TextHash, std::equal_to<>> groups_;
   Latest latest_;
+  History history_;
+  std::string epoch_;
   std::vector<Connection*> touched_;
   std::vector<std::shared_ptr<Connection>> doomed_;
   bool burial_posted_ = false;

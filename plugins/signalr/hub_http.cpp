@@ -2,10 +2,13 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "plugins/signalr/event_stream_transport.h"
 #include "plugins/signalr/hub.h"
 #include "plugins/signalr/long_polling_transport.h"
 #include "plugins/signalr/negotiate.h"
+#include "plugins/signalr/rest.h"
 #include "plugins/signalr/websocket_transport.h"
 
 namespace millrace::signalr {
@@ -42,6 +45,7 @@ Result<void> Hub::open(http::Routes& routes) {
     });
   });
 
+  access_ = routes.access();
   std::lock_guard lock(routes_mutex_);
   auto claim = [&](const std::string& path, Face face) -> Result<void> {
     auto route = routes.add(path, [weak, face](const http::Request& request, http::Exchange exchange) {
@@ -55,13 +59,40 @@ Result<void> Hub::open(http::Routes& routes) {
   };
   auto opened = claim(options_.path, &Hub::connect);
   if (opened) opened = claim(options_.path + "/negotiate", &Hub::negotiate);
+  // Clients that were given a base address with a slash at its end keep it when they connect.
+  if (opened && options_.path != "/") opened = claim(options_.path + "/", &Hub::connect);
   if (opened && !options_.plain.empty()) opened = claim(options_.plain, &Hub::connect_plain);
+  if (opened && !options_.rest.empty()) opened = open_rest(routes);
   if (!opened) {
     routes_.clear();
     return opened;
   }
   loop_->post([self = shared_from_this()] { self->schedule_tick(); });
   return {};
+}
+
+/// Within open().
+Result<void> Hub::open_rest(http::Routes& routes) {
+  auto claim = [&](const std::string& prefix, bool first_version) -> Result<void> {
+    auto answer = [weak = weak_from_this(), prefix, first_version](const http::Request& request, http::Exchange exchange) {
+      auto hub = weak.lock();
+      if (!hub) return exchange.respond({.status = 404, .body = "There is nothing here.\n"});
+      hub->now_ = Clock::now();
+      answer_rest(*hub, request, std::move(exchange), std::string_view(request.path).substr(prefix.size()), first_version);
+    };
+    auto route = routes.add_prefix(prefix, std::move(answer));
+    if (!route) return route.error();
+    routes_.push_back(std::move(*route));
+    return {};
+  };
+  auto opened = claim("/api/hubs/" + options_.rest, false);
+  if (opened) opened = claim("/api/v1/hubs/" + options_.rest, true);
+  // Of several hubs the first answers for the listener.
+  auto health =
+      routes.add("/api/health",
+                 http::Routes::answering([](const http::Request&) { return http::Response{.content_type = "", .body = ""}; }));
+  if (health) routes_.push_back(std::move(*health));
+  return opened;
 }
 
 void Hub::refuse(const http::Request& request, http::Exchange& exchange, int status, std::string_view text) const {
@@ -88,6 +119,53 @@ bool Hub::admit(const http::Request& request, http::Exchange& exchange) {
   return false;
 }
 
+/// Who asks, if they may read; else they are answered.
+std::optional<http::Identity> Hub::identify(const http::Request& request, http::Exchange& exchange,
+                                            const http::Access::Credentials& credentials) {
+  auto who = access_->identify(request, credentials);
+  if (who && who->may(http::Right::read)) return who;
+  http::Response refusal = who ? http::Access::forbidden() : http::Access::unauthorized();
+  for (auto& header : origins_.headers(request)) refusal.headers.push_back(std::move(header));
+  exchange.respond(std::move(refusal));
+  return std::nullopt;
+}
+
+/// Whether whoever asks is whose connection it is; else they are answered. Of a connection that is there, its own end counts
+/// and not the token's: it may have been renewed.
+bool Hub::belongs_to(const http::Request& request, http::Exchange& exchange, const http::Identity& owner, http::Expiry expiry) {
+  auto who = identify(request, exchange, {.audience = options_.path, .in_query = true, .expiry = expiry});
+  if (!who) return false;
+  if (who->user != owner.user) refuse(request, exchange, 404, unknown_connection);
+  return who->user == owner.user;
+}
+
+/// What who connects without negotiating may do, by whatever token they bring; nothing, and answered, if they may not.
+std::optional<Hub::Grant> Hub::grant_direct(const http::Request& request, http::Exchange& exchange) {
+  auto who = identify(request, exchange, {.audience = options_.path, .in_query = true});
+  if (!who) return std::nullopt;
+  Grant grant{.identity = std::move(*who)};
+  if (grant.identity.expires) grant.ends = steady(*grant.identity.expires);
+  return grant;
+}
+
+/// What who negotiates may do, and a token that says so where they have brought one themselves; nothing, and answered, if they
+/// may not.
+std::optional<Hub::Grant> Hub::grant_pending(const http::Request& request, http::Exchange& exchange,
+                                             std::string& access_token) {
+  auto who = identify(request, exchange, {});
+  if (!who) return std::nullopt;
+  Grant grant{.identity = *who};
+  if (!who->expires) return grant;
+  auto minted = access_->mint(*who, options_.path, options_.token_lifetime);
+  if (!minted) {
+    refuse(request, exchange, 503, "No token can be made.");
+    return std::nullopt;
+  }
+  access_token = std::move(minted->token);
+  grant.ends = std::min(std::max(steady(minted->expires), now_ + options_.connection_lifetime), steady(*who->expires));
+  return grant;
+}
+
 void Hub::negotiate(const http::Request& request, http::Exchange exchange) {
   if (request.method != "POST") {
     auto headers = origins_.headers(request);
@@ -102,8 +180,10 @@ void Hub::negotiate(const http::Request& request, http::Exchange exchange) {
       counters_.refused_full.add();
       return refuse(request, exchange, 503, "Too many clients are connecting.");
     }
+    auto grant = grant_pending(request, exchange, negotiation.access_token);
+    if (!grant) return;
     negotiation.stateful = negotiation.stateful && options_.replay_bytes > 0 && options_.transports.websockets;
-    pending_.emplace(token, Pending{id, now_ + options_.attach_timeout, negotiation.stateful});
+    pending_.emplace(token, Pending{id, now_ + options_.attach_timeout, negotiation.stateful, std::move(*grant)});
   }
   auto headers = origins_.headers(request);
   headers.emplace_back("Cache-Control", "no-store");
@@ -126,17 +206,22 @@ void Hub::connect(const http::Request& request, http::Exchange exchange) {
   if (!token) {
     if (framing != Framing::websocket) return refuse(request, exchange, 400, "Connection ID required");
     if (!offers(options_.transports, framing)) return refuse(request, exchange, 404, not_offered);
-    accept(request, std::move(exchange), make_connection(random_id(), {}, nullptr), framing);
+    auto grant = grant_direct(request, exchange);
+    if (grant) accept(request, std::move(exchange), make_connection(random_id(), {}, nullptr), framing, std::move(*grant));
     return;
   }
-  if (auto found = attached_.find(*token); found != attached_.end())
-    return connect_again(request, std::move(exchange), *found->second);
+  if (auto found = attached_.find(*token); found != attached_.end()) {
+    if (belongs_to(request, exchange, found->second->identity(), http::Expiry::ignored))
+      connect_again(request, std::move(exchange), *found->second);
+    return;
+  }
   auto found = pending_.find(*token);
   if (found == pending_.end()) return refuse(request, exchange, 404, unknown_connection);
   if (!offers(options_.transports, framing)) return refuse(request, exchange, 404, not_offered);
+  if (!belongs_to(request, exchange, found->second.grant.identity, http::Expiry::checked)) return;
   auto connection = make_connection(found->second.id, *token, nullptr);
   if (found->second.resumable && framing == Framing::websocket) connection->offer_resuming();
-  if (!accept(request, std::move(exchange), connection, framing)) return;
+  if (!accept(request, std::move(exchange), connection, framing, found->second.grant)) return;
   pending_.erase(found);
   attached_.emplace(*token, connection.get());
 }
@@ -179,6 +264,7 @@ Connection* Hub::attached(const http::Request& request, http::Exchange& exchange
     refuse(request, exchange, 404, unknown_connection);
     return nullptr;
   }
+  if (!belongs_to(request, exchange, found->second->identity(), http::Expiry::ignored)) return nullptr;
   return found->second;
 }
 
@@ -207,10 +293,12 @@ void Hub::remove(const http::Request& request, http::Exchange exchange) {
 }
 
 void Hub::connect_plain(const http::Request& request, http::Exchange exchange) {
+  auto grant = grant_direct(request, exchange);
+  if (!grant) return;
   auto connection = make_connection(random_id(), {}, &plain_protocol());
   std::vector<std::string> groups;
   for (const std::string& device : request.parameters("device")) groups.push_back(device_group(device));
-  accept(request, std::move(exchange), connection, Framing::websocket, groups);
+  accept(request, std::move(exchange), connection, Framing::websocket, std::move(*grant), groups);
 }
 
 std::shared_ptr<Connection> Hub::make_connection(std::string id, std::string token, const Protocol* protocol) {
@@ -218,7 +306,7 @@ std::shared_ptr<Connection> Hub::make_connection(std::string id, std::string tok
 }
 
 bool Hub::accept(const http::Request& request, http::Exchange exchange, const std::shared_ptr<Connection>& connection,
-                 Framing framing, const std::vector<std::string>& groups) {
+                 Framing framing, Grant grant, const std::vector<std::string>& groups) {
   if (connections_.size() >= options_.max_connections) {
     counters_.refused_full.add();
     refuse(request, exchange, 503, "This hub is full.");
@@ -231,6 +319,7 @@ bool Hub::accept(const http::Request& request, http::Exchange exchange, const st
   connection->place_ = connections_.size();
   connections_.push_back(connection);
   counters_.clients.set(connections_.size());
+  give(*connection, std::move(grant));
   if (!groups.empty()) subscribe(*connection, groups);  // before it is attached, so that it is owed no more than it wants
 
   auto attach = [&](auto transport) -> auto& {

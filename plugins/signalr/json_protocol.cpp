@@ -193,6 +193,13 @@ class JsonProtocol final : public Protocol {
     end(out);
   }
 
+  void append_stream_item(std::string& out, std::string_view invocation, Encoded item) const override {
+    begin(out, MessageType::stream_item, invocation);
+    out += R"(,"item":)";
+    out += item.json;
+    end(out);
+  }
+
   void append_completion(std::string& out, std::string_view invocation, const json* result) const override {
     begin(out, MessageType::completion, invocation);
     if (result) {
@@ -302,6 +309,7 @@ class PlainProtocol final : public Protocol {
   void append_framed(std::string&, std::string_view) const override {}
   void append_invocation(std::string&, std::string_view, std::string_view, const json&) const override {}
   void append_stream_item(std::string&, std::string_view, const json&) const override {}
+  void append_stream_item(std::string&, std::string_view, Encoded) const override {}
   void append_completion(std::string&, std::string_view, const json*) const override {}
   void append_completion(std::string&, std::string_view, std::span<const Encoded>) const override {}
   void append_error(std::string&, std::string_view, std::string_view) const override {}

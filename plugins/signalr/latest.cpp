@@ -1,5 +1,7 @@
 #include "plugins/signalr/latest.h"
 
+#include <algorithm>
+
 namespace millrace::signalr {
 
 void Latest::unlink(std::uint32_t place) {
@@ -16,10 +18,10 @@ void Latest::make_newest(std::uint32_t place) {
   newest_ = place;
 }
 
-Latest::Updated Latest::update(std::uint64_t id, std::string_view target, std::string_view group, Encoded record) {
+Latest::Updated Latest::count(const Key& key) {
   if (limit_ == 0) return {};
   Updated updated;
-  auto [found, fresh] = places_.try_emplace(id, size());
+  auto [found, fresh] = places_.try_emplace(key.id, size());
   if (!fresh) {
     updated.place = found->second;
     unlink(updated.place);
@@ -30,18 +32,26 @@ Latest::Updated Latest::update(std::uint64_t id, std::string_view target, std::s
     updated = {.place = oldest_, .evicted = true};
     found->second = oldest_;
     places_.erase(series_[oldest_].id);
+    evicted_seq_ = std::max(evicted_seq_, series_[oldest_].seq);
     unlink(updated.place);
   }
   make_newest(updated.place);
   Series& s = series_[updated.place];
+  if (fresh) {
+    s.id = key.id;
+    s.channel = key.channel;
+    s.group.assign(key.group);
+    s.names = key.names;
+    s.seq = evicted_seq_;
+  }
+  updated.seq = ++s.seq;
+  return updated;
+}
+
+void Latest::store(std::uint32_t place, Encoded record) {
+  Series& s = series_[place];
   s.json.assign(record.json);
   s.messagepack.assign(record.messagepack);
-  if (fresh) {
-    s.id = id;
-    s.target.assign(target);
-    s.group.assign(group);
-  }
-  return updated;
 }
 
 }  // namespace millrace::signalr

@@ -8,22 +8,25 @@
 #include <unordered_map>
 #include <vector>
 
+#include "plugins/signalr/audience.h"
 #include "plugins/signalr/encoded.h"
 
 namespace millrace::signalr {
 
-/// The newest record of each series (a device and a set of field names, on one target): what a client gets on joining, and what
-/// a slow client gets in place of all it missed. At most `limit` series; a new one beyond takes the place of the one that has
-/// been silent for longest.
+/// The newest record of each series (a device and a set of field names, on one channel): what a client gets on joining, and what
+/// a slow client gets in place of all it missed. Numbers the records of each series, from 1. At most `limit` series; a new one
+/// beyond takes the place of the one that has been silent for longest.
 class Latest {
  public:
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
   struct Series {
     std::uint64_t id = 0;
-    std::string target;
-    std::string group;  ///< "device:<id>", who may be interested
-    std::string json;   ///< the record
+    Channel channel;
+    std::string group;        ///< "device:<id>", who may be interested
+    std::uint64_t names = 0;  ///< of its fields, see names_id()
+    std::uint64_t seq = 0;    ///< of the newest record
+    std::string json;         ///< the record
     std::string messagepack;
     std::uint32_t older = none;
     std::uint32_t newer = none;
@@ -36,10 +39,23 @@ class Latest {
   struct Updated {
     std::uint32_t place = none;
     bool evicted = false;  ///< the place belonged to another series: whoever was owed that one is owed nothing now
+    std::uint64_t seq = 0;
   };
 
-  /// Stores a record. `id` identifies its series. With a limit of 0 nothing is kept, and the place is none.
-  Updated update(std::uint64_t id, std::string_view target, std::string_view group, Encoded record);
+  /// What identifies a series, and what there is to know of a new one.
+  struct Key {
+    std::uint64_t id;
+    const Channel& channel;
+    std::string_view group;
+    std::uint64_t names = 0;
+  };
+
+  /// Counts a record of the series, which is then to be stored. A series whose place was taken and that comes back goes on
+  /// behind the highest number that any such series has reached: numbers never come twice. With a limit of 0 nothing is kept,
+  /// and the place is none.
+  Updated count(const Key& key);
+
+  void store(std::uint32_t place, Encoded record);
 
   const Series& at(std::uint32_t place) const { return series_[place]; }
 
@@ -55,6 +71,7 @@ class Latest {
   std::unordered_map<std::uint64_t, std::uint32_t> places_;
   std::uint32_t oldest_ = none;
   std::uint32_t newest_ = none;
+  std::uint64_t evicted_seq_ = 0;  ///< the highest of those evicted
 };
 
 }  // namespace millrace::signalr

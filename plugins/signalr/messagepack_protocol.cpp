@@ -141,6 +141,14 @@ class MessagePackProtocol final : public Protocol {
     append_message(out, body);
   }
 
+  void append_stream_item(std::string& out, std::string_view id, Encoded item) const override {
+    std::string body = begin(4, MessageType::stream_item);
+    messagepack::append_map_header(body, 0);
+    messagepack::append_string(body, id);
+    body += item.messagepack;
+    append_message(out, body);
+  }
+
   void append_completion(std::string& out, std::string_view id, const json* result) const override {
     std::string body = completion(id, result ? with_result : without_result);
     if (result) messagepack::append(body, *result);

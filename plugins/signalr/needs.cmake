@@ -1,2 +1,2 @@
 set(NEEDS http)
-set(LIBRARIES nlohmann_json::nlohmann_json OpenSSL::Crypto)
+set(LIBRARIES nlohmann_json::nlohmann_json OpenSSL::Crypto CURL::libcurl)

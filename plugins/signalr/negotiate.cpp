@@ -1,30 +1,15 @@
 #include "plugins/signalr/negotiate.h"
 
 #include <fmt/core.h>
-#include <openssl/rand.h>
-
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <cstdlib>
 
+#include "runner/http/base64url.h"
 #include "runner/stage/json.h"
 
 namespace millrace::signalr {
 
-std::string random_id() {
-  constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::array<unsigned char, 18> random{};
-  // Without a random source every connection could be taken over by anyone: better no process.
-  if (RAND_bytes(random.data(), 16) != 1) std::abort();
-  std::string id;
-  for (std::size_t i = 0; i < random.size(); i += 3) {
-    unsigned group = random[i] << 16U | random[i + 1] << 8U | random[i + 2];
-    for (int shift = 18; shift >= 0; shift -= 6) id += alphabet[group >> shift & 63U];
-  }
-  id.resize(22);  // the last two characters stand for no bytes
-  return id;
-}
+std::string random_id() { return http::random_text(16); }
 
 namespace {
 
@@ -58,6 +43,7 @@ std::string negotiation_body(const Negotiation& negotiation, const std::string& 
   }
   std::string body = fmt::format(R"({{"negotiateVersion":{},"connectionId":"{}",)", negotiation.version, id);
   if (negotiation.version >= 1) body += fmt::format(R"("connectionToken":"{}",)", token);
+  if (!negotiation.access_token.empty()) body += fmt::format(R"("accessToken":"{}",)", negotiation.access_token);
   if (negotiation.stateful) body += R"("useStatefulReconnect":true,)";
   std::string offers;
   auto offer = [&](std::string_view name, std::string_view formats) {

@@ -13,6 +13,7 @@ struct Negotiation {
   int version = 0;
   bool stateful = false;  ///< asks for stateful reconnect
   std::string error;      ///< for the client; empty if it may go on
+  std::string access_token = {};  ///< for the client to connect with; empty: none is needed
 };
 
 /// Reads negotiateVersion of a request. A pure function.

@@ -79,6 +79,7 @@ class Protocol {
                                  const nlohmann::json& arguments) const = 0;
 
   virtual void append_stream_item(std::string& out, std::string_view invocation, const nlohmann::json& item) const = 0;
+  virtual void append_stream_item(std::string& out, std::string_view invocation, Encoded item) const = 0;
 
   /// `result` is null for a method that has none.
   virtual void append_completion(std::string& out, std::string_view invocation, const nlohmann::json* result) const = 0;

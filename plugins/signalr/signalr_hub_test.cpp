@@ -97,7 +97,7 @@ struct Client : SocketClient {
 };
 
 std::string value_of(std::string_view device, std::int64_t value) {
-  return R"({"device":")" + std::string(device) + R"(","time":0,"fields":{"v":)" + std::to_string(value) + "}}";
+  return R"({"device":")" + std::string(device) + R"(","time":0,"fields":{"v":)" + std::to_string(value) + "},\"seq\":";
 }
 
 }  // namespace
@@ -181,7 +181,7 @@ TEST_CASE("without Subscribe a client gets everything, on joining the latest") {
   server.publish("a", 3);
   server.publish("x", 4, "x");
   REQUIRE(client.read_until(R"({"type":1,"target":"alert","arguments":[{"v":4,"key":"x"}]})"));
-  CHECK(client.got(R"("target":"telemetry","arguments":[[)" + value_of("a", 3) + "]]"));
+  CHECK(client.got(R"("target":"telemetry","arguments":[[)" + value_of("a", 3) + "3,\"epoch\":\""));
 }
 
 TEST_CASE("after Subscribe a client gets its devices and their alerts, each once") {
@@ -209,7 +209,7 @@ TEST_CASE("after Subscribe a client gets its devices and their alerts, each once
   CHECK(client.count(value_of("c", 1)) == 2);  // once on joining, once as a newcomer to the group
   server.publish("a", 7);
   client.call("4", "Latest", R"(["a"])");
-  CHECK(client.got("\"result\":[" + value_of("a", 7) + "]"));
+  CHECK(client.got("\"result\":[" + value_of("a", 7)));
   CHECK(client.count(value_of("a", 7)) == 1);
 }
 
@@ -295,16 +295,16 @@ TEST_CASE("a plain WebSocket gets JSON lines, of the devices it names") {
   SocketClient one(server.port), all(server.port);
   all.send(upgrade("/hubs/telemetry/ws"));
   one.send(upgrade("/hubs/telemetry/ws?device=b&device=c"));
-  REQUIRE(one.read_until("{\"target\":\"telemetry\",\"device\":\"b\",\"time\":0,\"fields\":{\"v\":1}}\n"));
+  REQUIRE(one.read_until("{\"target\":\"telemetry\",\"device\":\"b\",\"time\":0,\"fields\":{\"v\":1},\"seq\":1,\"epoch\":\""));
   REQUIRE(all.read_until("\"b\""));
   REQUIRE(all.read_until("\"a\""));
   server.publish("a", 2, "c");
   server.publish("a", 3, "a");
   server.publish("c", 4);
-  REQUIRE(one.read_until("{\"v\":4}}\n"));
+  REQUIRE(one.read_until("{\"v\":4},\"seq\":1,"));
   CHECK(one.received().find("{\"target\":\"alert\",\"v\":2,\"key\":\"c\"}\n") != std::string::npos);
   CHECK(one.received().find("\"a\"") == std::string::npos);
-  REQUIRE(all.read_until("{\"v\":4}}\n"));
+  REQUIRE(all.read_until("{\"v\":4},\"seq\":1,"));
   CHECK(all.received().find("{\"target\":\"alert\",\"v\":3,\"key\":\"a\"}\n") != std::string::npos);
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <numeric>
 
+#include "plugins/signalr/history.h"
 #include "plugins/signalr/latest.h"
 #include "plugins/signalr/outgoing.h"
 #include "plugins/signalr/publication.h"
@@ -125,18 +126,25 @@ TEST_CASE("what is owed goes round") {
 
 TEST_CASE("the latest record of each series is kept, the one silent for longest makes room") {
   Latest latest(2);
-  CHECK(latest.update(1, "t", "device:a", {"a1", "A1"}).place == 0);
-  CHECK(latest.update(2, "t", "device:b", {"b1", "B1"}).place == 1);
-  CHECK(latest.update(1, "t", "device:a", {"a2", "A2"}).place == 0);
+  auto update = [&](std::uint64_t id, const std::string& group, Encoded record) {
+    auto updated = latest.count({.id = id, .channel = {.target = "t"}, .group = group});
+    latest.store(updated.place, record);
+    return updated;
+  };
+  CHECK(update(1, "device:a", {"a1", "A1"}).place == 0);
+  CHECK(update(2, "device:b", {"b1", "B1"}).place == 1);
+  CHECK(update(1, "device:a", {"a2", "A2"}).seq == 2);
   CHECK(latest.at(0).record().json == "a2"sv);
   CHECK(latest.at(0).record().messagepack == "A2"sv);
-  auto updated = latest.update(3, "t", "device:c", {"c1", "C1"});
+  auto updated = update(3, "device:c", {"c1", "C1"});
   CHECK(updated.evicted);
   CHECK(updated.place == 1);
   CHECK(latest.at(1).group == "device:c");
   CHECK(latest.size() == 2);
-  CHECK(latest.update(2, "t", "device:b", {"b2", "B2"}).place == 0);  // now a was the oldest
-  CHECK_FALSE(latest.update(3, "t", "device:c", {"c2", "C2"}).evicted);
+  auto back = update(2, "device:b", {"b2", "B2"});  // now a was the oldest
+  CHECK(back.place == 0);
+  CHECK(back.seq == 3);  // behind all that were evicted: b's second record is not its first again
+  CHECK_FALSE(update(3, "device:c", {"c2", "C2"}).evicted);
 }
 
 TEST_CASE("a publication holds what each audience is to get") {
@@ -165,17 +173,17 @@ TEST_CASE("a publication holds what each audience is to get") {
         "a\xA4time\x05\xA6"
         "fields\x81\xA1t\xCB\x3F\xF0"s +
             std::string(6, '\0'));
-  CHECK(publication.target(first) == "measurement");
+  CHECK(publication.channel(first).target == "measurement");
   CHECK(publication.group(first) == "device:a");
   CHECK(publication.other(first).empty());
   CHECK(first.telemetry);
   const auto& second = publication.items()[1];
   CHECK(publication.record(second).json == R"({"key":"plant"})");
   CHECK(publication.record(second).messagepack == "\x81\xA3key\xA5plant");
-  CHECK(publication.target(second) == "alert");
+  CHECK(publication.channel(second).target == "alert");
   CHECK(publication.other(second) == "device:plant");
   CHECK_FALSE(second.telemetry);
-  CHECK(publication.target(publication.items()[2]) == "window");
+  CHECK(publication.channel(publication.items()[2]).target == "window");
 }
 
 TEST_CASE("a series is its device, its target and the set of its fields") {
@@ -183,10 +191,61 @@ TEST_CASE("a series is its device, its target and the set of its fields") {
   auto id = [&](std::string_view target, std::string_view device, std::vector<std::string_view> names) {
     millrace::FieldList fields;
     for (auto name : names) fields.push(arena, name, millrace::Value::integer(1));
-    return series_id(target, device, fields);
+    return series_id(target, device, names_id(fields));
   };
   CHECK(id("t", "a", {"x", "y"}) == id("t", "a", {"y", "x"}));
   CHECK(id("t", "a", {"x", "y"}) != id("t", "a", {"x"}));
   CHECK(id("t", "a", {"x"}) != id("t", "b", {"x"}));
   CHECK(id("t", "a", {"x"}) != id("u", "a", {"x"}));
+}
+
+TEST_CASE("the history keeps the newest of each series, and bounds them all by bytes and age") {
+  using std::chrono::seconds;
+  const auto start = History::Clock::now();
+  const Encoded record{"{\"v\":1}", "packed"};
+  const std::size_t size = History::Kept(record).bytes();
+
+  SECTION("records of a series") {
+    History history({.records = 3});
+    for (std::uint64_t seq = 5; seq <= 10; ++seq) history.keep(7, seq, record, start);
+    CHECK(history.first(7, 10) == 8);
+    CHECK(history.range(7, 1, 9).size() == 2);
+    CHECK(history.range(7, 9, 100).front()->record().messagepack == "packed"sv);
+    CHECK(history.bytes() == 3 * size);
+    history.forget(7);
+    CHECK(history.bytes() == 0);
+    CHECK(history.first(7, 10) == 11);
+    history.keep(7, 1, record, start);
+    CHECK(history.first(7, 1) == 1);
+  }
+  SECTION("bytes of all") {
+    History history({.records = 100, .bytes = 4 * size});
+    for (std::uint64_t seq = 1; seq <= 3; ++seq) history.keep(0, seq, record, start);
+    for (std::uint64_t seq = 1; seq <= 3; ++seq) history.keep(1, seq, record, start);
+    CHECK(history.first(0, 3) == 3);
+    CHECK(history.first(1, 3) == 1);
+    CHECK(history.bytes() == 4 * size);
+  }
+  SECTION("age") {
+    History history({.records = 100, .bytes = 1U << 20U, .age = seconds(10)});
+    history.keep(0, 1, record, start);
+    history.keep(0, 2, record, start + seconds(5));
+    history.expire(start + seconds(10));
+    CHECK(history.first(0, 2) == 2);
+    history.expire(start + seconds(15));
+    CHECK(history.first(0, 2) == 3);
+    CHECK(history.range(0, 1, 2).empty());
+  }
+  SECTION("a series that is much quicker than it is kept costs no more") {
+    History history({.records = 1, .age = seconds(1000)});
+    for (std::uint64_t seq = 1; seq <= 100'000; ++seq) history.keep(0, seq, record, start);
+    CHECK(history.bytes() == size);
+    CHECK(history.first(0, 100'000) == 100'000);
+  }
+  SECTION("nothing, if told so") {
+    History history({.records = 0});
+    history.keep(0, 1, record, start);
+    CHECK(history.first(0, 1) == 2);
+    CHECK(history.range(0, 0, 9).empty());
+  }
 }

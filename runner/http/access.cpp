@@ -72,6 +72,7 @@ std::vector<SigningKey> Access::keys() const {
 }
 
 std::optional<Identity> Access::identify(const Request& request, const Credentials& credentials) const {
+  if (!required_ && !keys_) return Identity::anyone();
   std::array audiences{client_plane, credentials.audience.empty() ? client_plane : credentials.audience};
   auto verified = [&](std::string_view token) {
     return good(verify_token(token, keys(), audiences, now(), credentials.expiry));
@@ -110,6 +111,8 @@ Result<Access::Minted> Access::mint(Identity identity, std::string_view audience
   identity.expires = identity.expires ? std::min(*identity.expires, end) : end;
   return Minted{.token = mint_token(all.front(), identity, audience, now()), .expires = *identity.expires};
 }
+
+std::optional<std::string> Access::bearer(const Request& request) { return bearer_of(request).token; }
 
 Response Access::unauthorized() {
   return {.status = 401,

@@ -31,7 +31,8 @@ class Access {
     Expiry expiry = Expiry::checked;
   };
 
-  /// Without keys no token is good. `clock` outlives it; the wall clock if null.
+  /// Without keys no token is good, or, where none is required, no token is looked at. `clock` outlives it; the wall clock if
+  /// null.
   explicit Access(bool required = false, std::shared_ptr<TokenKeys> keys = nullptr, const Clock* clock = nullptr);
   ~Access();
   Access(const Access&) = delete;
@@ -64,6 +65,9 @@ class Access {
   std::vector<SigningKey> keys() const;
 
   Time now() const { return clock_->now(); }
+
+  /// The token of a request's Authorization header, if it has just one and a bearer's.
+  static std::optional<std::string> bearer(const Request& request);
 
   /// 401: comes again with a token. 403: may not do this.
   static Response unauthorized();

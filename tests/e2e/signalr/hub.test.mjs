@@ -11,9 +11,11 @@ test('a client gets telemetry and alerts', async (t) => {
   await hub.publish({ device: 'a', value: 1 }, { device: 'b', value: 2 }, { device: 'a', value: 3, kind: 'alert' });
   await until('the alert', () => connection.alerts.length === 1);
   assert.deepEqual(connection.alerts, [{ value: 3 }]);
+  const { epoch } = connection.records[0];
+  assert.match(epoch, /^[\w-]{8}$/);
   assert.deepEqual(connection.records, [
-    { device: 'a', time: 0, fields: { value: 1 } },
-    { device: 'b', time: 0, fields: { value: 2 } },
+    { device: 'a', time: 0, fields: { value: 1 }, seq: 1, epoch },
+    { device: 'b', time: 0, fields: { value: 2 }, seq: 1, epoch },
   ]);
 });
 
@@ -26,7 +28,8 @@ test('a client that joins gets the latest of each series at once', async (t) => 
   assert.deepEqual(valuesOf(connection, 'a'), [3]);
   assert.deepEqual(valuesOf(connection, 'b'), [2]);
   const latest = await connection.invoke('Latest', 'b');
-  assert.deepEqual(latest, [{ device: 'b', time: 0, fields: { value: 2 } }]);
+  const { epoch } = latest[0];
+  assert.deepEqual(latest, [{ device: 'b', time: 0, fields: { value: 2 }, seq: 1, epoch }]);
 });
 
 test('it works without negotiation', async (t) => {

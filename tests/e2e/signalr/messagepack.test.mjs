@@ -18,7 +18,8 @@ test('a MessagePack client gets what a JSON client gets', async (t) => {
   assert.equal(binary.records.length, 301);
   assert.deepEqual(binary.records, text.records);
   assert.deepEqual(binary.alerts, text.alerts);
-  assert.deepEqual(binary.records[0], { device: 'early', time: 0, fields: { value: -40_000 } });
+  const { epoch } = binary.records[0];
+  assert.deepEqual(binary.records[0], { device: 'early', time: 0, fields: { value: -40_000 }, seq: 1, epoch });
 });
 
 test('a broadcast is built once for each protocol, whoever listens', async (t) => {
@@ -53,7 +54,8 @@ test('Latest, a call of the client, and errors', async (t) => {
   const hub = await TestHub.start(t);
   await hub.publish({ device: 'b', value: 2 });
   const connection = await started(t, hub, { messagepack });
-  assert.deepEqual(await connection.invoke('Latest', 'b'), [{ device: 'b', time: 0, fields: { value: 2 } }]);
+  const latest = await connection.invoke('Latest', 'b');
+  assert.deepEqual(latest, [{ device: 'b', time: 0, fields: { value: 2 }, seq: 1, epoch: latest[0].epoch }]);
   const heard = deferred();
   connection.on('message', heard.resolve);
   assert.equal(await connection.invoke('InvokeWithString', 'hello'), undefined);

@@ -28,10 +28,11 @@ test('a plain WebSocket gets a JSON line for each record', async (t) => {
   const one = await plain(t, hub, '?device=b');
   await hub.publish({ device: 'a', value: 1 }, { device: 'b', value: 2 }, { device: 'b', value: 3, kind: 'alert' });
   await until('the alert at both', () => all.lines.length === 4 && one.lines.length === 2);
+  const { epoch } = all.lines[0];
   assert.deepEqual(all.lines, [
-    { target: 'telemetry', device: 'a', time: 0, fields: { value: 0 } },
-    { target: 'telemetry', device: 'a', time: 0, fields: { value: 1 } },
-    { target: 'telemetry', device: 'b', time: 0, fields: { value: 2 } },
+    { target: 'telemetry', device: 'a', time: 0, fields: { value: 0 }, seq: 1, epoch },
+    { target: 'telemetry', device: 'a', time: 0, fields: { value: 1 }, seq: 2, epoch },
+    { target: 'telemetry', device: 'b', time: 0, fields: { value: 2 }, seq: 1, epoch },
     { target: 'alert', value: 3 },
   ]);
   assert.deepEqual(one.lines, all.lines.slice(2));
