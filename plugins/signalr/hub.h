@@ -49,6 +49,7 @@ struct HubOptions {
 
   History::Limits history = {};
   std::vector<UpstreamRule> upstream = {};
+  std::vector<std::string> upstream_keys = {};  ///< empty: those of the tokens
 
   Transports transports = {};
 

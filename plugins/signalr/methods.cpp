@@ -70,14 +70,14 @@ void presence(const Hub& hub, Call call) {
   call.result({{"connections", connections}, {"users", std::move(listed)}});
 }
 
-std::optional<Acknowledgement> read_acknowledgement(const json& arguments) {
+std::optional<Seen> read_seen(const json& arguments) {
   if (arguments.empty() || arguments.size() > 2) return std::nullopt;
   const json& first = arguments[0];
   auto text = [](const json& from, const char* name) {
     auto found = from.find(name);
     return found != from.end() && found->is_string() ? found->get<std::string>() : std::string{};
   };
-  Acknowledgement read;
+  Seen read;
   if (first.is_object() && arguments.size() == 1) {
     read = {.key = text(first, "key"), .rule = text(first, "rule")};
   } else if (first.is_string()) {
@@ -117,11 +117,11 @@ void add_telemetry_methods(Hub& hub) {
 void add_alert_methods(Hub& hub, Acknowledge acknowledge) {
   hub.method("AckAlert", [&hub, acknowledge = std::move(acknowledge)](Call call) {
     auto caller = call.caller();
-    auto acknowledgement = read_acknowledgement(call.arguments);
+    auto seen = read_seen(call.arguments);
     if (!caller) return;
-    if (!acknowledgement) return call.fail("Expected the alert's key and, to mean one rule only, the rule; or the alert.");
+    if (!seen) return call.fail("Expected the alert's key and, to mean one rule only, the rule; or the alert.");
     const std::string& user = caller->identity().user;
-    acknowledgement->by = user.empty() ? "a client of the hub" : user;
+    seen->by = user.empty() ? "a client of the hub" : user;
     auto kept = std::make_shared<Call>(std::move(call));
     // Whoever answers, on whatever thread, the call ends where its connection lives.
     auto done = [kept = std::make_shared<std::shared_ptr<Call>>(std::move(kept)),
@@ -130,7 +130,7 @@ void add_alert_methods(Hub& hub, Acknowledge acknowledge) {
         if (!result) call->fail(result.error().what);
       });
     };
-    acknowledge(std::move(*acknowledgement), std::move(done));
+    acknowledge(std::move(*seen), std::move(done));
   });
   hub.require("AckAlert", http::Right::ack);
 }

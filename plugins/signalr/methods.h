@@ -1,9 +1,8 @@
 #pragma once
 
 #include <functional>
-#include <string>
 
-#include "runner/stage/error.h"
+#include "runner/stage/alert_desks.h"
 
 namespace millrace::signalr {
 
@@ -17,15 +16,8 @@ class Hub;
 /// {"connections", "users": [{"user", "connections"}]}. History and Recover are in recovery.h.
 void add_telemetry_methods(Hub& hub);
 
-/// What a client has seen, for acknowledge().
-struct Acknowledgement {
-  std::string key;
-  std::string rule;  ///< empty: all rules
-  std::string by;
-};
-
 /// Acknowledges, and calls `done` once, on any thread.
-using Acknowledge = std::function<void(Acknowledgement, std::function<void(Result<void>)> done)>;
+using Acknowledge = std::function<void(Seen, std::function<void(Result<void>)> done)>;
 
 /// `AckAlert(key, rule?)`, or with the alert itself: somebody has seen it. For clients with the right `ack`.
 void add_alert_methods(Hub& hub, Acknowledge acknowledge);

@@ -98,6 +98,9 @@ class Upstream::Impl {
         worker.changed.notify_all();
       }
       worker.thread.join();
+      // Whoever waits for an answer gets one, where it can take it.
+      for (Task& task : worker.waiting)
+        if (task.answered) task.answered({.status = 503});
     }
   }
 

@@ -178,6 +178,7 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
   services->log = options_.log;
   services->rooms[std::type_index(typeid(store::Store))] = &store_;
   services->rooms[std::type_index(typeid(WallClock))] = &wall_;
+  services->rooms[std::type_index(typeid(AlertDesks))] = static_cast<AlertDesks*>(&desks_);
   services->rooms[std::type_index(typeid(store::Inboxes))] = &inboxes_;
   if (serves(pipeline)) {
     Result<Listening*> listening = listening_for(pipeline);

@@ -16,6 +16,7 @@
 #include "runner/stage/wall_clock.h"
 #include "runner/store/inbox_lease.h"
 #include "runner/store/store.h"
+#include "runner/supervise/alert_desks.h"
 #include "runner/supervise/metrics.h"
 #include "runner/supervise/running_pipeline.h"
 #include "runner/supervise/watch.h"
@@ -114,6 +115,8 @@ class Supervisor {
   int steps_ = -1;  ///< readable when somebody has set the system's clock
   bool stop_asked_ = false;
   bool reload_asked_ = false;
+
+  SupervisedDesks desks_{*this};
 
   mutable std::mutex mutex_;  ///< of the maps' shape, and what is broken, for views(), broken_files() and post()
   std::map<std::string, std::unique_ptr<Listening>> listeners_;

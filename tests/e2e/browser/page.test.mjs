@@ -1,6 +1,6 @@
 // The page as a person has it: the shipped emulator pipeline in a real browser.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { MILLRACE, ROOT } from '../support/millrace.mjs';
@@ -190,3 +190,31 @@ function hideable() {
     return clearRect.apply(this, box);
   };
 }
+
+test('a listener that asks for tokens lets the page in by a link, once, and by its cookie from then on', async (t) => {
+  const folder = temporaryFolder(t);
+  const pipeline = join(folder, 'pipeline.yaml');
+  writeFileSync(
+    pipeline,
+    `
+name: guarded
+listen: {address: 127.0.0.1:0, auth: required}
+stages:
+  - {id: devkits, plugin: emulator, devices: 1}
+  - {id: live, plugin: signalr}
+`,
+  );
+  const data = join(folder, 'data');
+  const child = new Child(t, MILLRACE, ['run', pipeline, '--data', data, '--listen', '127.0.0.1:0']);
+  const [, url] = await child.says(/millrace: page (http:\S+)/);
+  const { stdout } = await new Child(t, MILLRACE, ['token', '--data', data, '--user', 'ann']).end();
+  const token = stdout.trim();
+  const browser = await launch(t);
+
+  assert.equal((await fetch(`${url}hubs/telemetry/negotiate`, { method: 'POST' })).status, 401);
+  const { page } = await open(t, browser, `${url}#token=${token}`);
+  await isLive(page);
+  assert.equal(new URL(page.url()).hash, '');
+  await page.reload();
+  await isLive(page);
+});

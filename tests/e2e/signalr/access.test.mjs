@@ -99,8 +99,8 @@ test('a connection ends when its token does, and its client comes again with a f
   live.feed({ device: 'a', v: 1 });
   await got(connection, 1);
   // The metrics want a token, too.
-  const figures = await (await fetch(`${live.url}/metrics`, { headers: { Authorization: `Bearer ${token}` } })).text();
-  assert.match(figures, /clients_ended_expired\S* [1-9]/);
+  const figures = async () => (await fetch(`${live.url}/metrics`, { headers: { Authorization: `Bearer ${token}` } })).text();
+  await until('it to be counted', async () => /clients_ended_expired\S* [1-9]/.test(await figures()));
 });
 
 test('a connection whose token has ended is gone before it is closed', async (t) => {
@@ -206,4 +206,30 @@ test('origins are compared exactly, on every way in', async (t) => {
     ])
       assert.equal(await upgrade(path, origin), 403, `${path} ${origin}`);
   }
+});
+
+test('who has the right acknowledges an alert, others do not, and the history says who it was', async (t) => {
+  const live = await Live.start(
+    t,
+    `
+  - id: climate
+    plugin: alert
+    key: device
+    rules:
+      damp: {watch: {value: humidity}, above: 60, severity: warning}
+  - id: live
+    plugin: signalr
+    hub: /hubs/telemetry
+`,
+    { listen: GUARDED },
+  );
+  const reader = await live.started({ token: await live.token('--user', 'eve'), targets: ['alert'] });
+  const keeper = await live.started({ token: await live.token('--user', 'ann', '--right', 'read,ack') });
+  live.feed({ device: 'cellar', humidity: 80, at: Date.now() });
+  await until('the alert', () => reader.calls.some(([, alert]) => alert.to === 'FIRING'));
+  await assert.rejects(reader.invoke('AckAlert', 'cellar'), /You may not call 'AckAlert'/);
+  await assert.rejects(keeper.invoke('AckAlert', 7), /Expected the alert's key/);
+  await assert.rejects(keeper.invoke('AckAlert', 'cellar', 'no such rule'), /no such rule/);
+  await keeper.invoke('AckAlert', 'cellar', 'damp');
+  await until('the history to say so', async () => (await live.query("select acked_by from alert_state where acked_by is not null"))[0]?.acked_by === 'ann');
 });

@@ -21,6 +21,7 @@ ${stages}`;
     const instance = await Instance.prepare(t, { 'pipeline.yaml': pipeline, 'input.jsonl': '', ...files }, options);
     Object.setPrototypeOf(instance, Live.prototype);
     await instance.up();
+    await until('the hub', async () => (await fetch(`${instance.url}/hubs/telemetry`)).status !== 404);
     return instance;
   }
 

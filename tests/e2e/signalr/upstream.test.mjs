@@ -61,7 +61,7 @@ test('it hears who comes, calls and goes, in order and signed', async (t) => {
     assert.equal(headers['x-asrs-user-id'], 'ann');
     assert.equal(headers['x-asrs-signature'], signature);
     assert.match(headers['x-asrs-user-claims'], /sub: ann/);
-    assert.equal(headers['x-asrs-client-query'].includes('access_token'), false);
+    assert.equal((headers['x-asrs-client-query'] ?? '').includes('access_token'), false);
   }
   assert.deepEqual(noted[0].body, { Type: 10 });
   assert.deepEqual({ ...noted[1].body, InvocationId: '' }, { Type: 1, Target: 'add', Arguments: [2, 3], InvocationId: '' });

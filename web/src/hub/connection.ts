@@ -13,7 +13,8 @@ export interface Line {
   hurry(): void;
 }
 
-export function connect(address: string, store: Store): Line {
+/** The first attempt waits for `ready`. */
+export function connect(address: string, store: Store, ready: Promise<void> = Promise.resolve()): Line {
   const hub = new HubConnectionBuilder()
     .withUrl(address, { timeout: ANSWER })
     .withAutomaticReconnect({
@@ -59,7 +60,7 @@ export function connect(address: string, store: Store): Line {
     });
   }
 
-  void start();
+  void ready.then(start);
   return {
     hurry(): void {
       if (waiting) waiting.wake();
