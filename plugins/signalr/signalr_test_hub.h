@@ -34,9 +34,9 @@ inline std::string call(std::string_view id, std::string_view method, std::strin
                      R"(","arguments":)" + std::string(arguments) + "}");
 }
 
-/// A record as clients get it.
+/// The beginning of a record as clients get it, up to its number.
 inline std::string value_of(std::string_view device, std::int64_t value) {
-  return R"({"device":")" + std::string(device) + R"(","time":0,"fields":{"v":)" + std::to_string(value) + "}}";
+  return R"({"device":")" + std::string(device) + R"(","time":0,"fields":{"v":)" + std::to_string(value) + R"(},"seq":)";
 }
 
 /// A listener with a hub at its default path, and a stage's hold on it.
