@@ -53,6 +53,7 @@ std::filesystem::path Problems::resolve(std::string_view path) const {
 
 bool Problems::read(std::string_view path, Position at, std::string& text) {
   std::filesystem::path resolved = resolve(path);
+  inputs_.push_back(resolved);  // also where it is missing: it may come
   std::error_code error;
   // A folder opens like a file and then reads as nothing.
   std::ifstream in(resolved, std::ios::binary);
@@ -63,7 +64,6 @@ bool Problems::read(std::string_view path, Position at, std::string& text) {
   std::ostringstream content;
   content << in.rdbuf();
   text = std::move(content).str();
-  inputs_.push_back(std::move(resolved));
   return true;
 }
 

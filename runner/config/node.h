@@ -76,7 +76,7 @@ class Problems {
   std::filesystem::path resolve(std::string_view path) const;
 
   /// The text of another file that the configuration names (a script, a list, a certificate), or a problem at `at`. The runner
-  /// watches such files and reloads when they change. inputs() lists one entry a read, in order.
+  /// watches such files and reloads when they change or come. inputs() lists one entry a read, in order, well or not.
   bool read(std::string_view path, Position at, std::string& text);
   const std::vector<std::filesystem::path>& inputs() const { return inputs_; }
 

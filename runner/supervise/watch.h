@@ -7,7 +7,8 @@
 
 namespace millrace::supervise {
 
-/// Notices when files change, also when an editor replaces them, by watching their folders (inotify). Not thread-safe.
+/// Notices when files change, also when an editor replaces them, by watching their folders (inotify); when files come that are
+/// missing so far, with or without their folders; and when symbolic links on the way to them lead elsewhere. Not thread-safe.
 class FileWatch {
  public:
   FileWatch();
@@ -16,7 +17,8 @@ class FileWatch {
   FileWatch& operator=(const FileWatch&) = delete;
 
   /// Watches exactly the folders of these files, and these folders.
-  void watch(const std::vector<std::filesystem::path>& files, const std::vector<std::filesystem::path>& folders);
+  /// True if that watches a folder which was not watched before: what has happened there until now went unseen.
+  bool watch(const std::vector<std::filesystem::path>& files, const std::vector<std::filesystem::path>& folders);
 
   /// Readable when something in a watched folder has changed; -1 where the system offers no watching.
   int descriptor() const { return descriptor_; }
@@ -25,10 +27,12 @@ class FileWatch {
   bool take();
 
  private:
+  void follow(const std::filesystem::path& file, std::set<std::filesystem::path>& wanted);
+
   int descriptor_ = -1;
   std::map<std::filesystem::path, int> watched_;
   std::map<int, std::filesystem::path> folder_of_;
-  std::set<std::filesystem::path> files_;
+  std::set<std::filesystem::path> files_;  ///< and links and missing folders on the way to them
   std::set<std::filesystem::path> folders_;
 };
 

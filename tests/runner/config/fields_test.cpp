@@ -217,4 +217,5 @@ TEST_CASE("an input file is read beside the file that names it") {
   CHECK(problems.inputs() == std::vector{folder.path() / "rule.lua"});
   auto missing = parse_yaml("script: none.lua\n", problems);
   CHECK_FALSE(declaration_of<WithFile>()->read(*missing, options, "", problems));
+  CHECK(problems.inputs() == std::vector{folder.path() / "rule.lua", folder.path() / "none.lua"});
 }
