@@ -68,7 +68,10 @@ void StageHost::log(LogLevel level, std::string_view text) {
 
 void StageHost::reject(const Record& record, const Error& error) {
   Time now = clock().now();
-  if (now >= quiet_until_) {
+  if (now < quiet_until_) {
+    ++letters_left_out_;
+  } else {
+    tell_left_out();
     log(LogLevel::warning, fmt::format("rejected a record of '{}': {}", record.device, error.what));
     quiet_until_ = now + 1s;
   }
@@ -82,7 +85,19 @@ void StageHost::reject(const Record& record, const Error& error) {
   letters_.push_back(std::move(letter));
 }
 
+void StageHost::forget_dead_letters() {
+  letters_.clear();
+  letters_left_out_ = 0;
+}
+
+void StageHost::tell_left_out() {
+  if (left_out_ == 0) return;
+  log(LogLevel::warning, fmt::format("rejected {} more, which the dead letters have", std::exchange(left_out_, 0)));
+}
+
 void StageHost::write_dead_letters(const Ack& ack) {
+  left_out_ += std::exchange(letters_left_out_, 0);
+  if (left_out_ > 0 && clock().now() >= quiet_until_) tell_left_out();
   if (letters_.empty()) return;
   figures_->rejected.add(letters_.size());
   for (store::DeadLetter& letter : letters_) {

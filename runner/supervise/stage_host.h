@@ -80,7 +80,10 @@ class StageHost final : public Host {
   void write_dead_letters(const Ack& ack);
 
   /// Takes them back, uncounted: what they are of comes again.
-  void forget_dead_letters() { letters_.clear(); }
+  void forget_dead_letters();
+
+  /// Logs how many rejects were not logged; by itself with the next call after their second, and at the stage's end.
+  void tell_left_out();
 
   const std::string& pipeline() const override { return pipeline_; }
   const std::string& stage() const override { return stage_; }
@@ -105,7 +108,9 @@ class StageHost final : public Host {
   std::shared_ptr<StageWakes> wakes_ = std::make_shared<StageWakes>();
   std::stop_source stop_;
   std::vector<store::DeadLetter> letters_;
-  Time quiet_until_{};  ///< rejects are logged once a second
+  Time quiet_until_{};                  ///< rejects are logged once a second, with how many were not
+  std::uint64_t left_out_ = 0;          ///< rejects that are in the dead letters and were not logged
+  std::uint64_t letters_left_out_ = 0;  ///< of the letters
 
   std::mutex log_mutex_;  ///< of what follows
   std::string last_trouble_;
