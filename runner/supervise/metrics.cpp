@@ -1,5 +1,6 @@
 #include "runner/supervise/metrics.h"
 
+#include <fmt/format.h>
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
@@ -118,7 +119,7 @@ std::string metrics_text(const std::vector<StageView>& stages, const store::Stor
   return page.text();
 }
 
-http::Readiness readiness_of(const std::vector<StageView>& stages, const std::vector<BrokenFile>& broken) {
+http::Readiness readiness_of(const std::vector<StageView>& stages, const std::vector<BrokenFile>& broken, bool history_paused) {
   http::Readiness readiness{true, "{\"stages\":["};
   std::string& json = readiness.json;
   for (const StageView& view : stages) {
@@ -139,7 +140,8 @@ http::Readiness readiness_of(const std::vector<StageView>& stages, const std::ve
     append_json_string(json, file.file);
     json += file.running ? ",\"running\":true}" : ",\"running\":false}";
   }
-  json += readiness.ready ? "],\"ready\":true}" : "],\"ready\":false}";
+  std::string_view status = !readiness.ready ? "not ready" : history_paused || !broken.empty() ? "degraded" : "ready";
+  json += fmt::format("],\"history_paused\":{},\"status\":\"{}\",\"ready\":{}}}", history_paused, status, readiness.ready);
   return readiness;
 }
 

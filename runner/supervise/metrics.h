@@ -20,7 +20,8 @@ struct BrokenFile {
 };
 
 /// Ready: every pipeline that was named runs, and all its stages are connected. A broken file whose earlier version goes on is
-/// listed, and does not count: what was served still is. With a JSON object of how everything stands.
-http::Readiness readiness_of(const std::vector<StageView>& stages, const std::vector<BrokenFile>& broken);
+/// listed, and does not count: what was served still is; nor does a history that the disk does not take at present. Either
+/// makes the status degraded. With a JSON object of how everything stands.
+http::Readiness readiness_of(const std::vector<StageView>& stages, const std::vector<BrokenFile>& broken, bool history_paused);
 
 }  // namespace millrace::supervise

@@ -330,7 +330,9 @@ Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& 
     if (route) made->routes.push_back(std::move(*route));
   };
   add(routes.add("/healthz", http::serve_health()));
-  add(routes.add("/readyz", http::serve_readiness([this] { return readiness_of(views(), broken_files()); })));
+  add(routes.add("/readyz", http::serve_readiness([this] {
+                   return readiness_of(views(), broken_files(), store_.figures().paused.value() > 0);
+                 })));
   add(routes.add("/api/session", http::serve_session(routes.access())));
   auto metrics = http::serve_metrics([this] {
     std::vector<StageView> stages = views();
