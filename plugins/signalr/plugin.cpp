@@ -14,6 +14,7 @@
 #include "plugins/signalr/upstream.h"
 #include "plugins/signalr/upstream_events.h"
 #include "runner/stage/broadcasts.h"
+#include "runner/stage/serves_paths.h"
 
 namespace millrace {
 namespace signalr {
@@ -23,7 +24,7 @@ constexpr Duration figures_every = 1s;
 
 /// Hands batches to a hub on the pipeline's listener: serialises here, on the pipeline's thread, and leaves the sending to the
 /// listener's.
-class Broadcaster final : public Sink, public Broadcasts {
+class Broadcaster final : public Sink, public Broadcasts, public ServesPaths {
  public:
   using Config = Options;
 
@@ -33,6 +34,10 @@ class Broadcaster final : public Sink, public Broadcasts {
   Result<void> connect() override;
   Result<void> write(const Batch& batch) override;
   Result<Batch> messages(const Batch& batch) const override { return messages_of(Publication(batch, outlet_)); }
+  std::vector<std::string> served_paths() const override {
+    HubOptions served = config_.hub_options();
+    return served.plain.empty() ? std::vector{served.path} : std::vector{served.path, served.plain};
+  }
   std::optional<Time> next_tick() const override { return next_figures_; }
   Result<void> tick(Time now) override;
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -12,6 +13,7 @@
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
 #include "runner/stage/explains.h"
+#include "runner/stage/serves_paths.h"
 #include "runner/supervise/listen_check.h"
 
 namespace millrace::cli {
@@ -30,17 +32,41 @@ struct Explanation {
   std::vector<std::string> lines;
 };
 
+/// What files have for themselves, by what it is: the first file that names it.
+struct Claims {
+  std::map<std::string, std::string> names;
+  std::map<std::pair<std::string, std::string>, std::string> paths;  ///< by address and path
+  std::vector<std::string> apart;                                    ///< which good files cannot run together, and why
+};
+
+void claim_paths(const graph::Pipeline& pipeline, const std::string& file, const ServesPaths& stage, Claims& claims) {
+  for (const std::string& path : stage.served_paths()) {
+    auto [claim, first] = claims.paths.try_emplace({pipeline.listen.address, path}, file);
+    if (first || claim->second == file) continue;
+    claims.apart.push_back(fmt::format(
+        "{}: serves {} on {}, and so does {}; to run both in one process, give one of them another path or `listen`", file,
+        path, pipeline.listen.address, claim->second));
+    return;
+  }
+}
+
 /// Problems of one file in its order; none if it is good. Every stage is constructed, as `run` would, and says what it has to
 /// say.
 std::vector<config::Problem> check(const graph::Loader& loader, const std::filesystem::path& file,
-                                   std::vector<Explanation>& explanations) {
+                                   std::vector<Explanation>& explanations, Claims& claims) {
   config::Problems problems(file);
   if (auto pipeline = loader.load(problems)) {
+    auto [claim, first] = claims.names.try_emplace(pipeline->name, file.string());
+    if (!first && claim->second != file.string())
+      problems.add({},
+                   fmt::format("the name '{}' is taken by {}; give one of them another 'name'", pipeline->name, claim->second));
     for (const graph::Stage& stage : pipeline->stages) {
       AnyStage made = stage.make(Context(std::make_shared<OfflineHost>(pipeline->name, stage.id)));
       auto* transform = std::get_if<std::unique_ptr<Transform>>(&made);
       if (auto* explains = transform ? dynamic_cast<Explains*>(transform->get()) : nullptr)
         explanations.push_back({file.string(), stage.id, explains->explain()});
+      if (auto* serves = std::visit([](auto& s) { return dynamic_cast<ServesPaths*>(s.get()); }, made))
+        claim_paths(*pipeline, file.string(), *serves, claims);
     }
     for (const graph::TestCase& test : pipeline->tests) prepare_test(*pipeline, test, loader, problems);
   }
@@ -83,8 +109,9 @@ void print_json(const CheckOptions& given, const std::vector<config::Problem>& p
 
 /// What the rules come to is for people's eyes, unless it is asked for: then it is the command's result.
 void print_text(const CheckOptions& given, const std::vector<config::Problem>& problems,
-                const std::vector<Explanation>& explanations, std::size_t files) {
+                const std::vector<Explanation>& explanations, const Claims& claims, std::size_t files) {
   for (const config::Problem& p : problems) fmt::print(stderr, "{}\n", p.text());
+  for (const std::string& text : claims.apart) fmt::print(stderr, "note: {}\n", text);
   if (!given.no_explain) print(given.explain ? stdout : stderr, explanations);
   if (problems.empty()) fmt::print(stderr, "{} {} good\n", files, files == 1 ? "file is" : "files are");
 }
@@ -93,11 +120,12 @@ int check_all(const CheckOptions& given, const Program& program) {
   graph::Loader loader(program.plugins, config::process_environment(), supervise::listen_check());
   std::vector<config::Problem> all;
   std::vector<Explanation> explanations;
+  Claims claims;
   std::size_t files = 0;
   for (const std::string& path : given.paths) {
     for (const auto& file : graph::pipeline_files(path)) {
       ++files;
-      auto problems = check(loader, file, explanations);
+      auto problems = check(loader, file, explanations, claims);
       all.insert(all.end(), problems.begin(), problems.end());
     }
   }
@@ -105,7 +133,7 @@ int check_all(const CheckOptions& given, const Program& program) {
   if (given.format == "json") {
     print_json(given, all, explanations);
   } else {
-    print_text(given, all, explanations, files);
+    print_text(given, all, explanations, claims, files);
   }
   return all.empty() ? done : failed;
 }

@@ -114,3 +114,22 @@ test('a good pipeline beside a broken one runs all the same', async (t) => {
   assert.equal(run.stdout, '{"n":1}\n');
   assert.match(run.stderr, /bad\.yaml:2:/);
 });
+
+test('two files of one name are a problem; two that serve one path are good and cannot run together', async (t) => {
+  const folder = temporaryFolder(t);
+  const file = (name, pipeline, more) =>
+    writeFileSync(join(folder, name), `name: ${pipeline}\nlisten: 127.0.0.1:8080\nstages:\n  - plugin: emulator\n  - {plugin: signalr, ${more}}\n`);
+  file('a.yaml', 'one', 'hub: /hubs/a');
+  file('b.yaml', 'two', 'hub: /hubs/b, plain: /hubs/a');
+  const apart = await millrace(t, ['check', folder]);
+  assert.equal(apart.code, 0, apart.stderr);
+  assert.match(apart.stderr, /note: .*b\.yaml: serves \/hubs\/a on 127\.0\.0\.1:8080, and so does .*a\.yaml/);
+  assert.match(apart.stderr, /2 files are good/);
+  file('b.yaml', 'one', 'hub: /hubs/b');
+  const same = await millrace(t, ['check', folder]);
+  assert.equal(same.code, 1);
+  assert.match(same.stderr, /b\.yaml: the name 'one' is taken by .*a\.yaml/);
+  assert.doesNotMatch(same.stderr, /note:/);
+  const twice = await millrace(t, ['check', join(folder, 'a.yaml'), join(folder, 'a.yaml')]);
+  assert.equal(twice.code, 0, twice.stderr);
+});
