@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "plugins/emulator/fleet.h"
+#include "runner/stage/connects_beside.h"
 
 namespace millrace {
 
@@ -33,7 +34,7 @@ using emulator::Profile;
 /// A fleet of devices that all measure at the same instants: start, start + interval, and so on. It never waits: poll() gives
 /// what is due by the Context's clock. Under a virtual clock no instant is missed; on a wall clock, instants further back than
 /// `patience` (a machine that slept, a pipeline that cannot follow) are skipped and counted, as a real board would miss them.
-class Emulator final : public Source {
+class Emulator final : public Source, public ConnectsBeside {
  public:
   struct Config {
     std::uint32_t devices = 3;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runner/lua/script.h"
+#include "runner/stage/connects_beside.h"
 
 namespace millrace {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 /// Runs every record through a script. What the script fails on goes to the dead letters with Lua's message and a traceback,
 /// and the next record goes on; a script never stops the pipeline. The script is part of the configuration: a changed file
 /// makes a new stage, whose variables start afresh.
-class Lua final : public Transform {
+class Lua final : public Transform, public ConnectsBeside {
  public:
   struct Config {
     std::optional<config::InputFile> script;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <set>
 
+#include "runner/stage/connects_beside.h"
 #include "runner/supervise/spool.h"
 
 namespace millrace::supervise {
@@ -52,7 +53,7 @@ std::string RunningPipeline::worker_name(const graph::Stage& stage) {
 
 RunningPipeline::RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Services> services, std::function<void()> on_change)
     : name_(pipeline.name), services_(std::move(services)), on_change_(std::move(on_change)) {
-  build(std::move(pipeline), {});
+  build(std::move(pipeline), {}, {});
 }
 
 RunningPipeline::~RunningPipeline() {
@@ -63,18 +64,47 @@ RunningPipeline::~RunningPipeline() {
   slots_.clear();
 }
 
-std::unique_ptr<StageRunner> RunningPipeline::make(const graph::Pipeline& pipeline, std::size_t index) {
+RunningPipeline::Made RunningPipeline::make(const graph::Pipeline& pipeline, std::size_t index) {
   const graph::Stage& stage = pipeline.stages[index];
   auto& figures = figures_[stage.id];
   if (!figures) figures = std::make_shared<StageFigures>();
-  auto host = std::make_shared<StageHost>(pipeline.name, stage.id, notified_by(pipeline, index), services_, figures);
-  AnyStage made = stage.make(Context(host));
-  std::uint64_t seed = std::hash<std::string>{}(pipeline.name + "/" + stage.id) ^
-                       static_cast<std::uint64_t>(services_->clock->now().time_since_epoch().count());
-  return std::make_unique<StageRunner>(stage.id, std::move(made), std::move(host), seed);
+  Made made;
+  made.host = std::make_shared<StageHost>(pipeline.name, stage.id, notified_by(pipeline, index), services_, figures);
+  made.stage = stage.make(Context(made.host));
+  made.beside = std::visit([](auto& s) { return dynamic_cast<ConnectsBeside*>(s.get()) != nullptr; }, made.stage);
+  return made;
 }
 
-void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> former) {
+bool RunningPipeline::waits_aside(const graph::Pipeline& pipeline, std::size_t index) const {
+  auto found = set_aside_.find(pipeline.stages[index].id);
+  return found != set_aside_.end() && found->second.identity == identity_of(pipeline, index);
+}
+
+/// Makes the stages of `next` that do not run yet, and connects those that can be while the present ones go on.
+Result<std::map<std::string, RunningPipeline::Made>> RunningPipeline::prepare(const graph::Pipeline& next) {
+  std::map<std::string, Made> prepared;
+  for (std::size_t i = 0; i < next.stages.size(); ++i) {
+    const graph::Stage& stage = next.stages[i];
+    bool stays =
+        std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.definition.id == stage.id && !s.replaced; });
+    if (stays || waits_aside(next, i)) continue;
+    Made made = make(next, i);
+    if (made.beside) {
+      Result<void> connected = std::visit([](auto& s) { return s->connect(); }, made.stage);
+      made.connected = connected.has_value();
+      bool away =
+          !connected && (connected.error().kind == ErrorKind::unavailable || connected.error().kind == ErrorKind::overloaded);
+      if (!connected && !away) return invalid(fmt::format("{} '{}': {}", stage.plugin->name, stage.id, connected.error().what));
+    }
+    prepared.emplace(stage.id, std::move(made));
+  }
+  return prepared;
+}
+
+void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> former, std::map<std::string, Made> prepared) {
+  std::map<std::string, std::string> identities;
+  for (std::size_t i = 0; i < definition_.stages.size(); ++i)
+    identities[definition_.stages[i].id] = identity_of(definition_, i);
   definition_ = std::move(next);
   set_recorder();
   slots_.clear();
@@ -82,18 +112,49 @@ void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> fo
     const graph::Stage& stage = definition_.stages[i];
     Slot slot{stage, nullptr, worker_name(stage)};
     auto old = former.find(stage.id);
-    if (old != former.end() && !old->second.replaced) {
-      slot.runner = std::move(old->second.runner);
-    } else {
-      slot.runner = make(definition_, i);
-      if (old != former.end()) slot.runner->succeed(*old->second.runner);
-    }
+    begin(slot, i, old == former.end() ? nullptr : &old->second, prepared);
     if (!workers_.contains(slot.worker))
       workers_[slot.worker] = std::make_unique<Worker>(slot.worker, *services_->clock, on_change_);
     slots_.push_back(std::move(slot));
   }
+  for (auto& [id, slot] : former)
+    if (slot.runner) set_aside(slot, identities[id]);
   link();
 }
+
+/// Gives a slot the runner that it had, the one that was set aside, or the new one.
+void RunningPipeline::begin(Slot& slot, std::size_t index, Slot* former, std::map<std::string, Made>& prepared) {
+  if (former && !former->replaced) {
+    slot.runner = std::move(former->runner);
+    slot.beside = former->beside;
+    return;
+  }
+  const std::string& id = slot.definition.id;
+  if (waits_aside(definition_, index)) {
+    slot.runner = std::move(set_aside_.extract(id).mapped().runner);
+    slot.beside = true;
+    slot.runner->already_connected();
+  } else {
+    auto found = prepared.find(id);
+    Made made = found != prepared.end() ? std::move(found->second) : make(definition_, index);
+    std::uint64_t seed = std::hash<std::string>{}(definition_.name + "/" + id) ^
+                         static_cast<std::uint64_t>(services_->clock->now().time_since_epoch().count());
+    slot.runner = std::make_unique<StageRunner>(id, std::move(made.stage), std::move(made.host), seed);
+    slot.beside = made.beside;
+    if (made.connected) slot.runner->already_connected();
+  }
+  if (former) slot.runner->succeed(*former->runner);
+}
+
+/// Keeps a replaced stage as it is, if it works and the version before it is not kept already.
+void RunningPipeline::set_aside(Slot& slot, std::string identity) {
+  if (!slot.beside || slot.runner->condition() != Condition::running || set_aside_.contains(slot.definition.id)) return;
+  slot.runner->wire({}, {});
+  slot.runner->host().wakes()->move_to(nullptr);
+  set_aside_[slot.definition.id] = {std::move(slot.runner), std::move(identity)};
+}
+
+void RunningPipeline::keep() { set_aside_.clear(); }
 
 void RunningPipeline::link() {
   auto old = std::exchange(links_, {});
@@ -252,20 +313,15 @@ std::map<std::string, std::string> layout(const graph::Pipeline& pipeline,
 
 }  // namespace
 
-bool RunningPipeline::differ(const graph::Pipeline& now, const graph::Pipeline& next) {
-  return layout(now, worker_name) != layout(next, worker_name);
+std::string RunningPipeline::version_of(const graph::Pipeline& pipeline) {
+  std::string version;
+  for (const auto& [worker, text] : layout(pipeline, worker_name)) version += worker + "\n" + text + "\n";
+  return version;
 }
 
-void RunningPipeline::reload(graph::Pipeline next) {
-  auto before = layout(definition_, worker_name);
-  auto after = layout(next, worker_name);
+void RunningPipeline::mark_replaced(const graph::Pipeline& next) {
   std::map<std::string, std::string> identities;
   for (std::size_t i = 0; i < next.stages.size(); ++i) identities[next.stages[i].id] = identity_of(next, i);
-
-  auto stands_still = [&](const std::string& worker) {
-    bool replaces = std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.replaced && s.worker == worker; });
-    return replaces || !before.contains(worker) || !after.contains(worker) || before[worker] != after[worker];
-  };
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     auto found = identities.find(slots_[i].definition.id);
     slots_[i].replaced = found == identities.end() || found->second != identity_of(definition_, i) ||
@@ -273,8 +329,24 @@ void RunningPipeline::reload(graph::Pipeline next) {
     // A source that has come to its end does not begin again.
     if (slots_[i].runner->is_source() && slots_[i].runner->condition() == Condition::done)
       slots_[i].replaced = found == identities.end();
-    if (slots_[i].replaced) slots_[i].runner->host().request_stop();
   }
+}
+
+Result<void> RunningPipeline::reload(graph::Pipeline next) {
+  auto before = layout(definition_, worker_name);
+  auto after = layout(next, worker_name);
+  mark_replaced(next);
+  auto prepared = prepare(next);
+  if (!prepared) {
+    for (Slot& slot : slots_) slot.replaced = false;
+    return prepared.error();
+  }
+  auto stands_still = [&](const std::string& worker) {
+    bool replaces = std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.replaced && s.worker == worker; });
+    return replaces || !before.contains(worker) || !after.contains(worker) || before[worker] != after[worker];
+  };
+  for (Slot& slot : slots_)
+    if (slot.replaced && !slot.beside) slot.runner->host().request_stop();
   std::set<std::string> still;
   for (auto& [name, worker] : workers_)
     if (stands_still(name)) still.insert(name);
@@ -282,18 +354,19 @@ void RunningPipeline::reload(graph::Pipeline next) {
 
   Time give_up = services_->clock->now() + replace_patience;
   for (Slot& slot : slots_)
-    if (slot.replaced) end_replaced(*slot.runner, give_up);
+    if (slot.replaced && !slot.beside) end_replaced(*slot.runner, give_up);
 
   std::map<std::string, Slot> former;
   std::lock_guard lock(mutex_);
   for (Slot& slot : slots_) former.emplace(slot.definition.id, std::move(slot));
-  build(std::move(next), std::move(former));
+  build(std::move(next), std::move(former), std::move(*prepared));
   std::erase_if(workers_, [&](const auto& entry) { return !after.contains(entry.first); });
   for (auto& [name, worker] : workers_) {
     if (before.contains(name) && !still.contains(name)) continue;
     wire(name);
     worker->start();
   }
+  return {};
 }
 
 void RunningPipeline::end_replaced(StageRunner& runner, Time give_up) {

@@ -29,7 +29,7 @@ struct StageView {
 /// One pipeline's threads, stages and links. All calls come from one thread, the supervisor's, but for views() and post().
 class RunningPipeline {
  public:
-  /// `on_change` is called, on any thread, when a stage ends or fails.
+  /// `on_change` is called, on any thread, when a stage has tried to connect, ends or fails.
   RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Services> services, std::function<void()> on_change);
   ~RunningPipeline();  ///< stops the threads; what is unsettled is refused
   RunningPipeline(const RunningPipeline&) = delete;
@@ -50,12 +50,18 @@ class RunningPipeline {
   bool settled() const;                        ///< every stage has tried to connect at least once
   std::optional<std::string> failure() const;  ///< why a stage refused, with its name
 
-  /// Whether a reload from `now` to `next` would change anything that runs.
-  static bool differ(const graph::Pipeline& now, const graph::Pipeline& next);
+  /// Equal for two versions of a pipeline if a reload from one to the other would change nothing that runs.
+  static std::string version_of(const graph::Pipeline& pipeline);
 
   /// Swaps in another version: only stages whose options, place on a thread or wiring have changed stand still; the others keep
-  /// their state and their connections. What is queued for a stage waits for its successor.
-  void reload(graph::Pipeline next);
+  /// their state and their connections. What is queued for a stage waits for its successor. New stages that can be (see
+  /// ConnectsBeside) are connected first; if one refuses, its error is returned and nothing has changed. Others connect on
+  /// their threads: watch settled() and failure(), then keep() the new version or reload() the old one, which then finds the
+  /// stages that were set aside with all their state.
+  Result<void> reload(graph::Pipeline next);
+
+  /// The version that runs has proven itself: lets go what it has replaced.
+  void keep();
 
   std::vector<StageView> views() const;
 
@@ -67,7 +73,18 @@ class RunningPipeline {
     graph::Stage definition;
     std::unique_ptr<StageRunner> runner;
     std::string worker;
+    bool beside = false;    ///< is a ConnectsBeside
     bool replaced = false;  ///< by the version that is being swapped in
+  };
+  struct Made {
+    AnyStage stage;
+    std::shared_ptr<StageHost> host;
+    bool beside = false;
+    bool connected = false;
+  };
+  struct SetAside {
+    std::unique_ptr<StageRunner> runner;
+    std::string identity;
   };
   struct MadeLink {
     std::unique_ptr<link::Link> link;
@@ -78,8 +95,13 @@ class RunningPipeline {
   static constexpr std::string_view shared_worker = "pipeline";
   static std::string worker_name(const graph::Stage& stage);
 
-  std::unique_ptr<StageRunner> make(const graph::Pipeline& pipeline, std::size_t index);
-  void build(graph::Pipeline next, std::map<std::string, Slot> former);
+  Made make(const graph::Pipeline& pipeline, std::size_t index);
+  void mark_replaced(const graph::Pipeline& next);
+  Result<std::map<std::string, Made>> prepare(const graph::Pipeline& next);
+  void build(graph::Pipeline next, std::map<std::string, Slot> former, std::map<std::string, Made> prepared);
+  void begin(Slot& slot, std::size_t index, Slot* former, std::map<std::string, Made>& prepared);
+  void set_aside(Slot& slot, std::string identity);
+  bool waits_aside(const graph::Pipeline& pipeline, std::size_t index) const;
   void link();
   std::unique_ptr<link::Spool> spool_of(const graph::Stage& sender, const graph::Stage& reader);
   void wire(const std::string& worker);
@@ -96,6 +118,7 @@ class RunningPipeline {
   std::map<std::string, std::unique_ptr<Worker>> workers_;
   std::map<LinkKey, MadeLink> links_;
   std::vector<Slot> slots_;
+  std::map<std::string, SetAside> set_aside_;  ///< by stage: replaced by a version that has not proven itself
   std::map<std::string, std::shared_ptr<StageFigures>> figures_;  ///< by stage; outlive a swap, so that counters only grow
 };
 

@@ -71,6 +71,7 @@ void StageRunner::complete() {
   }
   bool connected = condition_.exchange(Condition::done) != Condition::connecting;
   if (connected) run_tasks();  // what was asked before it was done
+  host_->tell_left_out();
   host_->figures().connected.set(0);
 }
 

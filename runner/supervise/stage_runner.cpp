@@ -25,7 +25,16 @@ auto on(const AnyStage& stage, F&& f) {
 }  // namespace
 
 StageRunner::StageRunner(std::string id, AnyStage stage, std::shared_ptr<StageHost> host, std::uint64_t seed)
-    : id_(std::move(id)), stage_(std::move(stage)), host_(std::move(host)), backoff_(seed) {}
+    : id_(std::move(id)), stage_(std::move(stage)), host_(std::move(host)), backoff_(seed) {
+  host_->figures().connected.set(0);
+}
+
+void StageRunner::already_connected() {
+  tried_ = true;
+  condition_ = Condition::running;
+  tick_wanted_ = true;
+  host_->figures().connected.set(ready() ? 1 : 0);
+}
 
 void StageRunner::succeed(StageRunner& former) {
   inputs_ = former.inputs_;
@@ -35,10 +44,8 @@ void StageRunner::succeed(StageRunner& former) {
   if (is_source()) held_.reset();
 }
 
-StageRunner::~StageRunner() {
-  host_->wakes()->move_to(nullptr);
-  host_->figures().connected.set(0);
-}
+// The figures may be a successor's by now.
+StageRunner::~StageRunner() { host_->wakes()->move_to(nullptr); }
 
 void StageRunner::wire(std::vector<link::Link*> inputs, std::vector<Output> outputs) {
   std::vector<bool> ended;
@@ -118,10 +125,7 @@ bool StageRunner::connect(Time now) {
     tried_ = true;
     return true;
   }
-  tried_ = true;
-  condition_ = Condition::running;
-  tick_wanted_ = true;
-  host_->figures().connected.set(ready() ? 1 : 0);
+  already_connected();
   return true;
 }
 

@@ -66,6 +66,9 @@ class StageRunner {
   /// them. step() it until its condition is done.
   void end_here(End end);
 
+  /// The stage is connected already; its thread stands still.
+  void already_connected();
+
   /// Takes over from the stage that this one replaces: which inputs are over, and a batch that had still to be tried again.
   void succeed(StageRunner& former);
 

@@ -30,11 +30,16 @@ std::string text_of(const config::Problems& problems) {
   return text;
 }
 
-bool same(const graph::Listen& a, const graph::Listen& b) {
-  bool tls = a.tls.has_value() == b.tls.has_value() &&
-             (!a.tls || (a.tls->cert.path == b.tls->cert.path && a.tls->key.path == b.tls->key.path));
-  return a.address == b.address && a.insecure == b.insecure && a.auth == b.auth && a.token_keys.path == b.token_keys.path &&
-         tls;
+/// What a pipeline keeps through a reload; where it changes, nothing of the former version can stay.
+std::string place_of(const graph::Pipeline& pipeline) {
+  const graph::Listen& l = pipeline.listen;
+  return fmt::format("{}\n{}\n{} {}\n{}\n{}\n{}", pipeline.name, l.address, l.insecure, static_cast<int>(l.auth),
+                     l.token_keys.path.string(), l.tls ? l.tls->cert.path.string() : "", l.tls ? l.tls->key.path.string() : "");
+}
+
+/// Equal for two versions of a file if there is nothing to change from one to the other.
+std::string version_of(const graph::Pipeline& pipeline) {
+  return place_of(pipeline) + "\n" + RunningPipeline::version_of(pipeline);
 }
 
 }  // namespace
@@ -63,6 +68,7 @@ void Supervisor::log(LogLevel level, std::string_view text) const {
 
 int Supervisor::run() {
   load_all();
+  loaded_ = true;
   if (std::none_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.running != nullptr; })) return 1;
   while (!stop_asked_ && !all_ended()) {
     wait(reload_asked_ ? std::optional<Duration>(0) : std::nullopt);
@@ -97,7 +103,8 @@ void Supervisor::load_all() {
   }
   for (const auto& file : present) load(file);
   if (present.empty()) log(LogLevel::error, "there is no pipeline file (*.yaml, *.yml) in what was named");
-  rewatch();
+  // A file may have changed since it was read and before its folder was watched.
+  if (rewatch() && loaded_) reload_asked_ = true;
 }
 
 void Supervisor::load(const std::filesystem::path& file) {
@@ -121,13 +128,10 @@ void Supervisor::load(const std::filesystem::path& file) {
       entry->broken = text;
       entry->failed = !entry->running;
     }
+    entry->refused.clear();
     for (const config::Problem& problem : problems.list()) log(LogLevel::error, problem.text());
     if (entry->running) log(LogLevel::error, fmt::format("{}: the running version goes on", file.string()));
     return;
-  }
-  {
-    std::lock_guard lock(mutex_);
-    entry->broken.clear();
   }
   adopt(*entry, std::move(*pipeline));
 }
@@ -143,34 +147,94 @@ std::optional<std::string> Supervisor::name_taken(const graph::Pipeline& pipelin
 }
 
 void Supervisor::adopt(Entry& entry, graph::Pipeline pipeline) {
+  std::string version = version_of(pipeline);
+  if (entry.running && version == entry.refused) return;
+  entry.refused.clear();
+  {
+    std::lock_guard lock(mutex_);
+    entry.broken.clear();
+  }
   if (entry.ended) return;  // its input is over; a changed file does not read it again
   if (!entry.running) {
     start(entry, std::move(pipeline));
     return;
   }
   const graph::Pipeline& now = entry.running->definition();
-  if (!RunningPipeline::differ(now, pipeline) && same(now.listen, pipeline.listen) && now.name == pipeline.name) return;
-  if (now.name == pipeline.name && same(now.listen, pipeline.listen) && serves(pipeline) == (entry.listening != nullptr)) {
-    graph::Pipeline before = now;
-    entry.running->reload(std::move(pipeline));
-    entry.previous = std::move(before);
-    log(LogLevel::info, fmt::format("{}: reloaded", entry.running->definition().name));
+  if (version == version_of(now)) return;
+  bool stays = place_of(pipeline) == place_of(now) && serves(pipeline) == (entry.listening != nullptr);
+  stays ? swap_stages(entry, std::move(pipeline)) : start_elsewhere(entry, std::move(pipeline));
+}
+
+/// Changes the stages that differ.
+void Supervisor::swap_stages(Entry& entry, graph::Pipeline pipeline) {
+  graph::Pipeline before = entry.running->definition();
+  graph::Pipeline next = pipeline;
+  if (Result<void> done = entry.running->reload(std::move(next)); !done) {
+    refuse(entry, pipeline, done.error().what);
     return;
   }
-  // Another name or address: nothing of the old one can stay.
-  graph::Pipeline before = now;
+  if (!entry.previous) entry.previous = std::move(before);
+  entry.reloaded = "reloaded";
+}
+
+/// Starts a version with another name or address: nothing of the former one can stay.
+void Supervisor::start_elsewhere(Entry& entry, graph::Pipeline pipeline) {
+  Listening* ready = nullptr;
+  if (serves(pipeline)) {
+    Result<http::ListenOptions> wanted = listen_options(pipeline.listen);
+    bool elsewhere =
+        !entry.listening || !wanted || entry.listening->listener->options().address.text() != wanted->address.text();
+    if (elsewhere) {
+      Result<Listening*> listening = listening_for(pipeline);
+      if (!listening) return refuse(entry, pipeline, listening.error().what);
+      ready = *listening;
+    }
+  }
+  graph::Pipeline before = entry.previous ? *entry.previous : entry.running->definition();
   stop(entry, options_.drain);
-  if (start(entry, std::move(pipeline))) {
-    log(LogLevel::info, fmt::format("{}: restarted under its new name or address", entry.running->definition().name));
+  graph::Pipeline next = pipeline;
+  if (start(entry, std::move(next), ready)) {
+    entry.previous = std::move(before);
+    entry.reloaded = "restarted under its new name or address";
     return;
   }
   log(LogLevel::error, fmt::format("{}: going back to the version that ran", before.name));
   start(entry, std::move(before));
+  entry.refused = version_of(pipeline);
+  std::lock_guard lock(mutex_);
+  entry.broken = "the new version did not start";
+}
+
+void Supervisor::refuse(Entry& entry, const graph::Pipeline& pipeline, const std::string& why) {
+  log(LogLevel::error, fmt::format("{}: {}; the running version goes on", entry.running->name(), why));
+  entry.refused = version_of(pipeline);
+  std::lock_guard lock(mutex_);
+  entry.broken = why;
+}
+
+/// From a reload that has failed to the version that ran before it.
+void Supervisor::go_back(Entry& entry, const std::string& why) {
+  graph::Pipeline failed = entry.running->definition();
+  graph::Pipeline previous = *std::exchange(entry.previous, std::nullopt);
+  log(LogLevel::error, fmt::format("{}: {}; going back to the version that ran", failed.name, why));
+  if (place_of(failed) == place_of(previous)) {
+    if (Result<void> back = entry.running->reload(std::move(previous)); !back) {
+      log(LogLevel::error, fmt::format("{}: {}", failed.name, back.error().what));
+      wake();  // what has failed still has, and there is nothing more to go back to
+    }
+    entry.running->keep();
+  } else {
+    stop(entry, Duration(0));
+    start(entry, std::move(previous));
+  }
+  entry.refused = version_of(failed);
+  std::lock_guard lock(mutex_);
+  entry.broken = why;
 }
 
 bool Supervisor::serves(const graph::Pipeline& pipeline) const { return pipeline.serves || options_.listen; }
 
-bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
+bool Supervisor::start(Entry& entry, graph::Pipeline pipeline, Listening* ready) {
   auto services = std::make_shared<Services>();
   services->clock = &clock_;
   services->data_folder = options_.data_folder;
@@ -181,7 +245,7 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline) {
   services->rooms[std::type_index(typeid(AlertDesks))] = static_cast<AlertDesks*>(&desks_);
   services->rooms[std::type_index(typeid(store::Inboxes))] = &inboxes_;
   if (serves(pipeline)) {
-    Result<Listening*> listening = listening_for(pipeline);
+    Result<Listening*> listening = ready ? Result<Listening*>(ready) : listening_for(pipeline);
     if (!listening) {
       log(LogLevel::error, fmt::format("{}: {}", pipeline.name, listening.error().what));
       std::lock_guard lock(mutex_);
@@ -253,13 +317,10 @@ std::string Supervisor::undelivered() const {
 void Supervisor::check_progress() {
   for (auto& [file, entry] : entries_) {
     if (!entry.running || entry.ended) continue;
+    bool settled = entry.running->settled();  // before the failures are looked at: none that it knows of is missed
     std::optional<std::string> failure = entry.running->failure();
     if (failure && entry.previous) {
-      log(LogLevel::error,
-          fmt::format("{}: {}; going back to the version that ran", entry.running->definition().name, *failure));
-      entry.running->reload(*std::exchange(entry.previous, std::nullopt));
-      std::lock_guard lock(mutex_);
-      entry.broken = *failure;
+      go_back(entry, *failure);
       continue;
     }
     if (failure) {
@@ -269,7 +330,11 @@ void Supervisor::check_progress() {
       entry.failed = true;
       continue;
     }
-    if (entry.previous && entry.running->settled()) entry.previous.reset();
+    if (entry.previous && settled) {
+      entry.previous.reset();
+      entry.running->keep();
+      log(LogLevel::info, fmt::format("{}: {}", entry.running->name(), entry.reloaded));
+    }
     if (entry.running->done()) {
       log(LogLevel::info, fmt::format("{}: all input is over", entry.running->definition().name));
       entry.ended = true;
@@ -277,7 +342,7 @@ void Supervisor::check_progress() {
   }
 }
 
-void Supervisor::rewatch() {
+bool Supervisor::rewatch() {
   std::vector<std::filesystem::path> files, folders;
   for (const auto& [file, entry] : entries_) {
     files.push_back(file);
@@ -286,7 +351,7 @@ void Supervisor::rewatch() {
   std::error_code error;
   for (const auto& path : options_.paths)
     if (std::filesystem::is_directory(path, error)) folders.push_back(path);
-  watch_.watch(files, folders);
+  return watch_.watch(files, folders);
 }
 
 Result<http::ListenOptions> Supervisor::listen_options(const graph::Listen& listen) {
@@ -420,8 +485,12 @@ void Supervisor::wait(std::optional<Duration> longest) {
   if (polled[0].revents != 0) {
     signalfd_siginfo info{};
     while (::read(signals_, &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo == SIGHUP) reload_asked_ = true;
-      if (info.ssi_signo != SIGHUP) stop_asked_ = true;
+      if (info.ssi_signo != SIGHUP) {
+        stop_asked_ = true;
+        continue;
+      }
+      reload_asked_ = true;
+      for (auto& [file, entry] : entries_) entry.refused.clear();
     }
   }
   if (polled[1].revents != 0) {
@@ -431,9 +500,9 @@ void Supervisor::wait(std::optional<Duration> longest) {
   if (polled[3].revents != 0) clock_was_set();
   if (polled[2].revents != 0 && watch_.take()) {
     // As long as files go on changing, but not for ever, and never past a signal.
+    constexpr int settle_ms = std::chrono::duration_cast<std::chrono::milliseconds>(settle_time).count();
     pollfd more[] = {{watch_.descriptor(), POLLIN, 0}, {signals_, POLLIN, 0}};
-    for (int touches = 0; touches < most_touches && poll(more, 2, static_cast<int>(settle_time.count() / 1000)) > 0;
-         ++touches) {
+    for (int touches = 0; touches < most_touches && poll(more, 2, settle_ms) > 0; ++touches) {
       if (more[1].revents != 0) break;
       watch_.take();
     }

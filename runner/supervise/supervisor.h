@@ -66,6 +66,8 @@ class Supervisor {
     std::unique_ptr<RunningPipeline> running;  ///< null while the file is broken
     std::vector<std::filesystem::path> inputs;
     std::optional<graph::Pipeline> previous;  ///< to go back to, until a reload has proven itself
+    std::string reloaded;                     ///< what to say once it has
+    std::string refused;                      ///< a version that did not work: not tried again while the file is the same
     Listening* listening = nullptr;
     std::string broken;   ///< the problems last reported, so that they are said once
     bool failed = false;  ///< it does not run and should: its file has problems, or a stage refused
@@ -76,10 +78,14 @@ class Supervisor {
   void load(const std::filesystem::path& file);
   std::optional<graph::Pipeline> read(config::Problems& problems) const;
   void adopt(Entry& entry, graph::Pipeline pipeline);
-  bool start(Entry& entry, graph::Pipeline pipeline);
+  void swap_stages(Entry& entry, graph::Pipeline pipeline);
+  void start_elsewhere(Entry& entry, graph::Pipeline pipeline);
+  void refuse(Entry& entry, const graph::Pipeline& pipeline, const std::string& why);
+  void go_back(Entry& entry, const std::string& why);
+  bool start(Entry& entry, graph::Pipeline pipeline, Listening* listening = nullptr);
   void stop(Entry& entry, Duration patience);
   void check_progress();
-  void rewatch();
+  bool rewatch();
   bool serves(const graph::Pipeline& pipeline) const;
   Result<Listening*> listening_for(const graph::Pipeline& pipeline);
   void release(Listening*& listening);
@@ -113,6 +119,7 @@ class Supervisor {
   int signals_ = -1;
   int wakes_ = -1;
   int steps_ = -1;  ///< readable when somebody has set the system's clock
+  bool loaded_ = false;  ///< what was named, for the first time
   bool stop_asked_ = false;
   bool reload_asked_ = false;
 

@@ -30,14 +30,16 @@ void Worker::stop() {
 }
 
 void Worker::run(std::stop_token stop) {
-  std::vector<Condition> seen;
-  for (StageRunner* stage : stages) seen.push_back(stage->condition());
+  using Standing = std::pair<Condition, bool>;
+  auto standing = [](const StageRunner& stage) { return Standing(stage.condition(), stage.tried()); };
+  std::vector<Standing> seen;
+  for (StageRunner* stage : stages) seen.push_back(standing(*stage));
   while (!stop.stop_requested()) {
     bool moved = false;
     for (StageRunner* stage : stages) moved |= stage->step(clock_.now());
     bool changed = false;
     for (std::size_t i = 0; i < stages.size(); ++i) {
-      Condition now = stages[i]->condition();
+      Standing now = standing(*stages[i]);
       changed |= now != std::exchange(seen[i], now);
     }
     if (changed) on_change_();

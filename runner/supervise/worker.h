@@ -34,7 +34,7 @@ class Worker {
 
   std::string name_;
   const Clock& clock_;
-  std::function<void()> on_change_;  ///< a stage is done or has failed; called on the thread
+  std::function<void()> on_change_;  ///< where a stage stands has changed; called on the thread
   std::shared_ptr<link::Poller> poller_ = std::make_shared<link::Poller>();
   std::jthread thread_;
 };

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "runner/config/plugin.h"
+#include "runner/stage/connects_beside.h"
 #include "tests/support/temp_folder.h"
 
 using namespace millrace;
@@ -46,10 +47,33 @@ struct Drain final : Sink {
   }
 };
 
+std::atomic<int> counted{0};
+std::atomic<int> connects{0};  ///< of meters
+
+/// Counts batches from a given number on, in memory alone; refuses below zero.
+struct Meter final : Transform, ConnectsBeside {
+  struct Config {
+    int from = 0;
+    static void describe(config::Fields<Config>& f) { f.field("from_number", &Config::from).doc("A number."); }
+  };
+  Meter(Config config, Context) : count_(config.from) {}
+  Result<void> connect() override {
+    ++connects;
+    return count_ < 0 ? Result<void>(invalid("below zero")) : Result<void>{};
+  }
+  Result<Batch> process(Batch&& batch) override {
+    counted = ++count_;
+    return std::move(batch);
+  }
+
+ private:
+  int count_;
+};
+
 graph::Loader loader() {
   Plugin drain = config::define_plugin<Drain>("drain", "");
   drain.threading = Threading::own;
-  return graph::Loader({config::define_plugin<Tap>("tap", ""), drain}, {});
+  return graph::Loader({config::define_plugin<Tap>("tap", ""), config::define_plugin<Meter>("meter", ""), drain}, {});
 }
 
 graph::Pipeline parse(const graph::Loader& from, const std::string& yaml) {
@@ -98,7 +122,7 @@ TEST_CASE_METHOD(Fixture,
   auto running = run(version(plain));
   REQUIRE(wait_until([&] { return running->failure().has_value(); }));
   CHECK(*running->failure() == "drain 'kept': not now");
-  running->reload(version(plain));
+  REQUIRE(running->reload(version(plain)).has_value());
   CHECK(wait_until([&] { return drained > 100; }));
   CHECK_FALSE(running->failure());
 }
@@ -111,11 +135,59 @@ TEST_CASE_METHOD(Fixture, "going back from a version whose new stage refuses lea
   REQUIRE(wait_until([&] { return drained > 100; }));
   for (int times = 0; times < 20; ++times) {
     refusals = 1;
-    running->reload(version(plain + "  - {id: rival, plugin: drain, from: tap, mark: 1}\n"));
+    REQUIRE(running->reload(version(plain + "  - {id: rival, plugin: drain, from: tap, mark: 1}\n")).has_value());
     REQUIRE(wait_until([&] { return running->failure().has_value(); }));
-    running->reload(before);
+    REQUIRE(running->reload(before).has_value());
     CHECK_FALSE(running->failure());
     std::size_t seen = drained;
     REQUIRE(wait_until([&] { return drained > seen + 100; }));
   }
+}
+
+namespace {
+
+std::string metered(int from, const std::string& more = "") {
+  return "  - plugin: tap\n  - {id: meter, plugin: meter, from_number: " + std::to_string(from) +
+         "}\n  - {id: kept, plugin: drain, from: meter}\n" + more;
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a version whose stage can be tried first and refuses changes nothing") {
+  refusals = 0;
+  auto running = run(version(metered(0)));
+  REQUIRE(wait_until([&] { return counted > 100 && counted < 1'000'000; }));
+  Result<void> reloaded = running->reload(version(metered(-1)));
+  REQUIRE(reloaded.has_error());
+  CHECK(reloaded.error().what == "meter 'meter': below zero");
+  CHECK_FALSE(running->failure());
+  CHECK(running->settled());
+  int seen = counted;
+  CHECK(wait_until([&] { return counted > seen + 100; }));
+  for (const StageView& view : running->views()) CHECK(view.figures->connected.value() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "going back finds a stage that was set aside with its state, until the new version is kept") {
+  refusals = 0;
+  counted = 0;
+  auto running = run(version(metered(0)));
+  REQUIRE(wait_until([&] { return counted > 100; }));
+  int before = counted;
+  refusals = 1;
+  constexpr int far = 1'000'000'000;
+  REQUIRE(running->reload(version(metered(far, "  - {id: rival, plugin: drain, from: tap, mark: 1}\n"))).has_value());
+  REQUIRE(wait_until([&] { return running->failure().has_value(); }));
+  int connected = connects;
+  REQUIRE(running->reload(version(metered(0))).has_value());
+  CHECK(connects == connected);
+  running->keep();
+  REQUIRE(wait_until([&] { return counted > before + 100 && counted < far; }));
+  for (const StageView& view : running->views()) CHECK(view.figures->connected.value() == 1);
+
+  REQUIRE(running->reload(version(metered(far))).has_value());
+  REQUIRE(wait_until([&] { return counted > far && running->settled(); }));
+  running->keep();
+  connected = connects;
+  REQUIRE(running->reload(version(metered(0))).has_value());
+  CHECK(connects == connected + 1);
 }
