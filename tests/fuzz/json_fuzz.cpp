@@ -30,7 +30,7 @@ std::string encoded(const Batch& batch) {
 }
 
 bool declared_limit(std::string_view error) {
-  for (std::string_view known : {"beyond 64 bits", "beyond the range", "nested deeper",
+  for (std::string_view known : {"beyond 64 bits", "beyond the range", "nested deeper", "the object names",
                                  "an object or a list of objects should follow", "an object should follow"})
     if (error.find(known) != std::string_view::npos) return true;
   return false;

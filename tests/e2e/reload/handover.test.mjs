@@ -97,18 +97,18 @@ test('a file that is broken at the start keeps the instance unready until it is 
   instance.launch();
   const ready = async () => {
     const answer = await fetch(`${instance.url}/readyz`).catch(() => undefined);
-    return answer && { status: answer.status, ...(await answer.json()) };
+    return answer && { ...(await answer.json()), code: answer.status };
   };
   await until('the first to run', async () => (await ready())?.stages.length === 2);
   const before = await ready();
-  assert.equal(before.status, 503);
+  assert.equal(before.code, 503);
   assert.deepEqual(before.broken, [{ file: instance.path('second.yaml'), running: false }]);
   instance.write('second.yaml', good('second'));
-  await until('both to be ready', async () => (await ready()).status === 200);
+  await until('both to be ready', async () => (await ready()).code === 200);
   instance.write('second.yaml', 'nonsense: 1\n');
   await until('the broken file to be named', async () => (await ready()).broken.length === 1);
   const after = await ready();
-  assert.equal(after.status, 200);
+  assert.equal(after.code, 200);
   assert.deepEqual(after.broken, [{ file: instance.path('second.yaml'), running: true }]);
   await instance.down();
 });
