@@ -1,5 +1,5 @@
 #include "plugins/alert/stage_bench.h"
-#include "runner/stage/silence.h"
+#include "runner/stage/alert_desk.h"
 #include "runner/stage/trace.h"
 
 namespace {
@@ -46,6 +46,15 @@ TEST_CASE("people are told again while it lasts, and that it is over") {
         Lines{"alert a FIRING>OK warning resolved", "notification resolved a resolved: a: humidity up 0.0 points in 30 s"});
 }
 
+// What a desk answers: at once, as commits are inline here.
+template <class T, class Call>
+Result<T> answer_of(Call call) {
+  std::optional<Result<T>> answer;
+  call([&](Result<T> said) { answer = std::move(said); });
+  REQUIRE(answer);
+  return *answer;
+}
+
 TEST_CASE("somebody's acknowledgement is recorded, told to pages, and stops the repeats") {
   Bench bench(jump);
   bench.host->notified_stages = {"phone"};
@@ -54,13 +63,54 @@ TEST_CASE("somebody's acknowledgement is recorded, told to pages, and stops the 
   bench.seen.clear();
   auto* desk = dynamic_cast<AlertDesk*>(bench.stage.get());
   REQUIRE(desk);
-  REQUIRE(desk->acknowledge("a", "", "ann", from_millis(1'030'000)).has_value());
+  auto acknowledge = [&](const Acknowledgement& ack) {
+    return answer_of<std::vector<Acknowledged>>(
+        [&](auto answer) { desk->acknowledge(ack, from_millis(1'030'000), std::move(answer)); });
+  };
+  REQUIRE(acknowledge({"a", "", "", "ann", ""}).has_value());
   bench.pass(from_millis(9'000'000));
   CHECK(bench.seen == Lines{"alert a FIRING>FIRING warning ack:ann"});
   CHECK(bench.store->states("test", "climate").value()[0].acked_by == "ann");
-  auto wrong = desk->acknowledge("a", "humidity-jmp", "ann", from_millis(1'030'000));
+  auto wrong = acknowledge({"a", "humidity-jmp", "", "ann", ""});
   REQUIRE(wrong.has_error());
   CHECK(wrong.error().what.find("did you mean 'humidity-jump'") != std::string::npos);
+}
+
+TEST_CASE("an acknowledgement keeps its comment; a second one, or one of nothing open, is recorded and ignored") {
+  Bench bench(jump);
+  bench.use_file();
+  bench.feed({{"a", 1'000'000, 50}});
+  bench.feed({{"a", 1'020'000, 62}});
+  auto* desk = dynamic_cast<AlertDesk*>(bench.stage.get());
+  auto acknowledge = [&](const Acknowledgement& ack) {
+    auto said = answer_of<std::vector<Acknowledged>>(
+        [&](auto answer) { desk->acknowledge(ack, from_millis(1'030'000), std::move(answer)); });
+    REQUIRE(said.has_value());
+    REQUIRE(said->size() == 1);
+    return said->front();
+  };
+  using Outcome = Acknowledged::Outcome;
+  auto first = acknowledge({"a", "", "", "ann", "on my way"});
+  CHECK(first.outcome == Outcome::acknowledged);
+  CHECK(first.incident == "test/climate/humidity-jump/a#1");
+  auto second = acknowledge({"a", "", "test/climate/humidity-jump/a#1", "bob", ""});
+  CHECK(second.outcome == Outcome::already);
+  CHECK(second.by == "ann");
+  bench.feed({{"a", 1'100'000, 50}});
+  auto late = acknowledge({"a", "humidity-jump", "test/climate/humidity-jump/a#1", "cy", "too late"});
+  CHECK(late.outcome == Outcome::not_open);
+  CHECK(acknowledge({"b", "", "", "cy", ""}).outcome == Outcome::not_open);
+
+  auto rows = bench.timeline("test/climate/humidity-jump/a#1");
+  REQUIRE(rows.size() == 5);
+  CHECK(rows[1].reason == "ack:ann");
+  CHECK(rows[1].comment == "on my way");
+  CHECK(rows[2].reason == "ack_ignored");
+  CHECK(rows[2].actor == "bob");
+  CHECK(rows[2].message == "a: humidity-jump is acknowledged already; the acknowledgement by bob is ignored");
+  CHECK(rows[4].reason == "ack_ignored");
+  CHECK(rows[4].comment == "too late");
+  CHECK(rows[4].to_state == "OK");
 }
 
 TEST_CASE("a device that falls silent is missed, and one that never spoke") {
@@ -163,21 +213,74 @@ TEST_CASE("a silence holds over a restart, and what still fires is told when som
   night.key = "a";
   night.from = from_millis(1'000'000);
   night.to = from_millis(9'000'000);
-  REQUIRE(desk()->silence(night, bench.host->time.now()).has_value());
+  auto silence = [&](const Silence& s) {
+    return answer_of<Silence>([&](auto answer) { desk()->silence(s, bench.host->time.now(), std::move(answer)); });
+  };
+  auto unsilence = [&](const Silence& s) {
+    return answer_of<std::vector<Silence>>(
+        [&](auto answer) { desk()->unsilence(s, bench.host->time.now(), std::move(answer)); });
+  };
+  REQUIRE(silence(night).has_value());
   bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 50}});
   bench.start();
   bench.pass(from_millis(1'015'000));
   CHECK(notifications(bench).empty());
   Silence unknown;
   unknown.id = "nigth";
-  CHECK(desk()->unsilence(unknown, bench.host->time.now()).error().what.find("nigth") != std::string::npos);
-  REQUIRE(desk()->unsilence(night, bench.host->time.now()).has_value());
+  CHECK(unsilence(unknown).error().what.find("nigth") != std::string::npos);
+  REQUIRE(unsilence(night).has_value());
   bench.pass(from_millis(1'015'000));
   CHECK(notifications(bench) == Lines{"firing"});
   Silence misspelt;
   misspelt.rule = "humidity-jmp";
   misspelt.to = from_millis(9'000'000);
-  CHECK(desk()->silence(misspelt, bench.host->time.now()).error().what.find("did you mean") != std::string::npos);
+  CHECK(silence(misspelt).error().what.find("did you mean") != std::string::npos);
+}
+
+TEST_CASE("silences and comments stand in the timelines of the alerts that they concern") {
+  Bench bench(jump);
+  bench.use_file();
+  bench.feed({{"a", 1'000'000, 50}, {"b", 1'000'000, 50}});
+  bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 70}});
+  auto* silences = dynamic_cast<SilenceDesk*>(bench.stage.get());
+  auto* alerts = dynamic_cast<AlertDesk*>(bench.stage.get());
+  const Time now = from_millis(1'012'000);
+  Silence night{"night", "", "a", now, from_millis(9'000'000), "ann", "asleep"};
+  auto kept = answer_of<Silence>([&](auto answer) { silences->silence(night, now, std::move(answer)); });
+  REQUIRE(kept.has_value());
+  CHECK(kept->id == "night");
+  night.by = "bob";
+  REQUIRE(answer_of<std::vector<Silence>>([&](auto answer) {
+            silences->unsilence(night, now + 1s, std::move(answer));
+          }).has_value());
+  bench.feed({{"a", 1'100'000, 50}});
+  auto comment = [&](const Remark& remark) {
+    return answer_of<void>([&](auto answer) { alerts->comment(remark, now + 100s, std::move(answer)); });
+  };
+  REQUIRE(comment({"humidity-jump", "a", "test/climate/humidity-jump/a#1", "cy", "it rained in"}).has_value());
+  CHECK(comment({"humidity-jump", "a", "test/climate/humidity-jump/a#2", "cy", "?"}).error().what.find("a#2") !=
+        std::string::npos);
+  CHECK(comment({"humidity-jump", "z", "test/climate/humidity-jump/z#1", "cy", "?"}).has_error());
+
+  auto rows = bench.timeline("test/climate/humidity-jump/a#1");
+  REQUIRE(rows.size() == 5);
+  CHECK(rows[1].reason == "silenced");
+  CHECK(rows[1].actor == "ann");
+  CHECK(rows[1].comment == "asleep");
+  CHECK(rows[1].suppressed_by == "silence:night");
+  CHECK(rows[1].to_state == "FIRING");
+  CHECK(rows[2].reason == "unsilenced");
+  CHECK(rows[2].actor == "bob");
+  CHECK(rows[4].reason == "comment");
+  CHECK(rows[4].comment == "it rained in");
+  CHECK(rows[4].to_state == "OK");
+  CHECK(rows[4].run_id == "1");
+  CHECK(bench.timeline("test/climate/humidity-jump/b#1").size() == 1);
+  auto silence = bench.store->silences({}).value();
+  REQUIRE(silence.size() == 1);
+  CHECK(silence[0].ended_ms == to_whole_millis(now + 1s));
+  CHECK(silence[0].key == "a");
+  CHECK(silence[0].author == "ann");
 }
 
 TEST_CASE("while one rule fires for a key, nobody is told of those that it inhibits, for that key") {

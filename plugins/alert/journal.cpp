@@ -27,6 +27,7 @@ struct Journal::Flight {
   store::Commit commit;
   Batch out;
   std::vector<std::string> told;
+  WhenCommitted answers;
   Ack ack;
 };
 
@@ -60,7 +61,11 @@ Journal::Journal(Context context, const Telling& telling)
   if (auto* trace = context_.service<Trace>()) trace_ = std::make_unique<TraceRows>(*trace, telling_);
 }
 
-Journal::~Journal() = default;
+Journal::~Journal() {
+  if (in_flight_) std::move(in_flight_->answers.begin(), in_flight_->answers.end(), std::back_inserter(answers_due_));
+  for (const auto& answer : answers_due_)
+    answer(unavailable("the stage ended before the history had taken it; it may be done all the same"));
+}
 
 void Journal::connect(store::Store& store) { store_ = &store; }
 
@@ -98,8 +103,10 @@ void Journal::submit() {
   auto flight = std::make_unique<Flight>();
   flight->out = std::exchange(out_, Batch{});
   flight->told = std::exchange(told_, {});
+  flight->answers = std::exchange(answers_due_, {});
   if (!needs_commit) {
     ready_.splice(std::move(flight->out));
+    for (const auto& answer : flight->answers) answer({});
     return;
   }
   flight->commit = std::exchange(gathering_, {});
@@ -167,10 +174,14 @@ void Journal::collect() {
     ready_.splice(std::move(in_flight_->out));
     ready_told_.insert(ready_told_.end(), in_flight_->told.begin(), in_flight_->told.end());
     in_flight_->ack.settle();
+    refused_ = false;
+    const WhenCommitted due = std::move(in_flight_->answers);
     in_flight_.reset();
+    for (const auto& tell : due) tell({});
     return;
   }
-  if (answer->error().kind != ErrorKind::overloaded) context_.log(LogLevel::error, "history: " + answer->error().what);
+  if (answer->error().kind != ErrorKind::overloaded && !std::exchange(refused_, true))
+    context_.log(LogLevel::error, answer->error().what + "; it is offered again until it is taken");
   retry_ = context_.now() + patience;
 }
 
@@ -315,9 +326,32 @@ void Journal::change(const RulePlan& rule, std::string_view key, const Change& c
   store::Event event = telling_.event(happening);
   if (change.opening == 0) event.incident_id = telling_.incident(rule, key, monitor_->life(rule.name, key)->openings() + 1);
   event.suppressed_by = monitor_->muted_by(rule, key);
+  if (change.reason == Reason::ack || change.reason == Reason::ack_ignored) event.comment = comment_;
   gathering_.events.push_back(std::move(event));
   concerned_.emplace(&rule, std::string(key));
   if (change.reason != Reason::ack_ignored) telling_.append_alert(out_, happening);
+}
+
+void Journal::remark(const Remark& remark) {
+  const LifeCycle* life = monitor_->life(remark.rule.name, remark.key);
+  const bool current = life->open() && life->openings() == remark.opening;
+  store::Event e;
+  e.incident_id = telling_.incident(remark.rule, remark.key, remark.opening);
+  e.ordinal = monitor_->next_event(remark.rule.name, remark.key);
+  e.pipeline = telling_.pipeline();
+  e.stage = telling_.stage();
+  e.rule = remark.rule.name;
+  e.rule_hash = fmt::format("{:016x}", remark.rule.meaning);
+  e.key = remark.key;
+  e.from_state = e.to_state = current ? name_of(life->state()) : name_of(State::ok);
+  e.level_from = e.level_to = telling_.level_name(remark.rule, current ? life->level() : 0);
+  e.reason = remark.reason;
+  e.event_ms = e.wall_ms = to_whole_millis(remark.at);
+  e.actor = remark.by;
+  e.comment = remark.comment;
+  e.suppressed_by = remark.suppressed_by;
+  gathering_.events.push_back(std::move(e));
+  concerned_.emplace(&remark.rule, std::string(remark.key));
 }
 
 void Journal::notice(const RulePlan& rule, std::string_view key, const Notice& notice, const Change& last, const Cause& cause,

@@ -36,11 +36,27 @@ class Journal final : public Output {
   /// What may be emitted now: committed, or needing no commit.
   Batch take_ready();
 
+  /// Calls `answer` once everything that has gathered so far is committed, or with an error if that never happens.
+  void when_committed(std::function<void(Result<void>)> answer) { answers_due_.push_back(std::move(answer)); }
+
+  /// What somebody says when they acknowledge, for the acknowledgements that follow.
+  void set_comment(std::string_view comment) { comment_ = comment; }
+
+  /// An event of an incident that is no change of its state: `reason` is what somebody has done about it.
+  struct Remark {
+    const RulePlan& rule;
+    std::string_view key;
+    std::uint64_t opening = 0;
+    std::string_view reason, by, comment, suppressed_by;
+    Time at{};
+  };
+  void remark(const Remark& remark);
+
+  /// Keeps the silence, with the next commit.
+  void keep(store::Silence silence) { gathering_.silences.push_back(std::move(silence)); }
+
   /// Keeps the Ack until a snapshot with everything that came before it is committed.
   void hold(Ack ack) { held_.join(std::move(ack)); }
-
-  /// Keeps the bytes under the name, with the next commit.
-  void keep(std::string_view name, std::string bytes) { gathering_.snapshots.push_back({std::string(name), std::move(bytes)}); }
 
   /// Works off answers of the store and hands over what has gathered. With `everything`, all keys that changed go along.
   void commit(bool everything);
@@ -75,6 +91,7 @@ class Journal final : public Output {
   void notice(const RulePlan& rule, const GroupNotice& notice, Micros now) override;
 
  private:
+  using WhenCommitted = std::vector<std::function<void(Result<void>)>>;
   struct Flight;
   class Answers;
 
@@ -99,6 +116,8 @@ class Journal final : public Output {
   Batch out_;                      ///< to be emitted once `gathering_` is committed
   std::vector<std::string> told_;  ///< notifications in out_
   std::set<std::pair<const RulePlan*, std::string>> concerned_;
+  WhenCommitted answers_due_;
+  std::string comment_;
   bool everything_ = false;
   Ack held_;
   std::vector<std::string> saving_;  ///< keys still to be saved before ...
@@ -106,6 +125,7 @@ class Journal final : public Output {
 
   std::unique_ptr<Flight> in_flight_;
   std::optional<Time> retry_;
+  bool refused_ = false;  ///< the last answer was no, and that was said
   Batch ready_;
   std::vector<std::string> ready_told_;
 
@@ -119,9 +139,8 @@ class Journal final : public Output {
   std::string last_failure_;
 };
 
-/// Names of a key's snapshot, of what belongs to no key, and of what people have muted.
+/// Names of a key's snapshot, and of what belongs to no key.
 inline constexpr std::string_view key_snapshot = "key/";
 inline constexpr std::string_view common_snapshot = "common";
-inline constexpr std::string_view silences_snapshot = "silences";
 
 }  // namespace millrace::alert

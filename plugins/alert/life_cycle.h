@@ -93,6 +93,9 @@ class LifeCycle {
   /// Somebody has seen it. Ignored, but reported, unless there is something open that nobody has acknowledged.
   void acknowledge(Micros now, std::string_view by, const Emit& emit);
 
+  /// Numbers an event that is no change, such as a comment.
+  std::uint64_t next_event() { return ++events_; }
+
   /// Ends quietly, whatever the state.
   void end(Micros at, Reason reason, const Emit& emit);
 

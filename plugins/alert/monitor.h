@@ -70,6 +70,12 @@ class Monitor {
   /// Returns what became of it: false if there was no open, unacknowledged alert.
   bool acknowledge(Micros now, std::string_view rule, std::string_view key, std::string_view by);
 
+  /// Numbers an event of an alert that is no change; 0 if there is no such alert.
+  std::uint64_t next_event(std::string_view rule, std::string_view key);
+
+  /// Every alert that is open.
+  void each_open(const std::function<void(const RulePlan&, const std::string& key)>& visit) const;
+
   /// Replaces all silences; what ends early is told at once.
   void silence(Micros now, std::vector<Silence> silences);
 

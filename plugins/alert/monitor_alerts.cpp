@@ -212,6 +212,26 @@ bool Monitor::acknowledge(Micros now, std::string_view rule_name, std::string_vi
   return counts;
 }
 
+std::uint64_t Monitor::next_event(std::string_view rule_name, std::string_view key_name) {
+  const RulePlan* rule = rule_named(rule_name);
+  Key* key = rule ? find(*rule, key_name) : nullptr;
+  if (!key || !key->rules[index_of(*rule)].alert) return 0;
+  touch(*key);
+  return key->rules[index_of(*rule)].alert->life.next_event();
+}
+
+void Monitor::each_open(const std::function<void(const RulePlan&, const std::string& key)>& visit) const {
+  auto visit_open = [&](const Key& key) {
+    for (const RulePlan& rule : plan_.rules) {
+      const auto& alert = key.rules[index_of(rule)].alert;
+      if (alert && alert->life.open()) visit(rule, key.name);
+    }
+  };
+  for (const auto& [hash, key] : names_) visit_open(*key);
+  for (const auto& trouble : troubles_)
+    if (trouble) visit_open(trouble->key);
+}
+
 void Monitor::silence(Micros now, std::vector<Silence> silences) {
   tick(now);
   silences_ = std::move(silences);

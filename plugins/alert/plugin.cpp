@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <deque>
 #include <utility>
 
@@ -57,6 +58,10 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     journal_->attach(*monitor_);
     journal_->connect(*store);
     load(*snapshots);
+    // A backlog is judged as it would have been live: by the silences that held then.
+    auto silences = store->silences({context_.pipeline(), context_.stage(), floor_div(monitor_->now(), 1000)});
+    if (!silences) return silences.error();
+    silences_.load(std::move(*silences));
     monitor_->load_silences(silences_.plan());
     take_over(*states);
     journal_->repeat(*unsettled);
@@ -115,33 +120,57 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
 
   bool idle() const override { return !journal_ || journal_->idle(); }
 
-  Result<void> acknowledge(std::string_view key, std::string_view rule, std::string_view by, Time at) override {
-    auto all = raising(rule);
-    if (!all) return all.error();
-    std::vector<std::string> open;
-    for (const std::string& candidate : *all)
-      if (monitor_->open(candidate, key)) open.push_back(candidate);
-    if (!rule.empty())
-      open = {std::string(rule)};
-    else if (open.empty())
-      open = {all->front()};
+  void acknowledge(const Acknowledgement& ack, Time at, DeskAnswer<std::vector<Acknowledged>> answer) override {
+    auto all = raising(ack.rule);
+    if (!all) return answer(all.error());
     begin(micros(at));
-    for (const std::string& name : open) monitor_->acknowledge(micros(at), name, key, by);
+    monitor_->tick(micros(at));
+    std::vector<std::string> meant;
+    for (const std::string& name : *all)
+      if (monitor_->open(name, ack.key)) meant.push_back(name);
+    if (!ack.rule.empty())
+      meant = {ack.rule};
+    else if (meant.empty())
+      meant = {all->front()};
+    journal_->set_comment(ack.comment);
+    std::vector<Acknowledged> done;
+    for (const std::string& name : meant) {
+      auto one = acknowledge_one(ack, rule_named(name), at);
+      if (!one) return answer(one.error());
+      done.push_back(std::move(*one));
+    }
+    answer_when_kept(std::move(answer), std::move(done));
+  }
+
+  void comment(const Remark& remark, Time at, DeskAnswer<void> answer) override {
+    auto known = raising(remark.rule);
+    if (!known) return answer(known.error());
+    const RulePlan& rule = rule_named(remark.rule);
+    begin(micros(at));
+    monitor_->tick(micros(at));
+    const std::uint64_t opening = opening_of(rule, remark.key, remark.incident);
+    if (opening == 0) return answer(no_incident(remark.incident));
+    journal_->remark({rule, remark.key, opening, "comment", remark.by, remark.comment, {}, at});
+    journal_->when_committed(std::move(answer));
     journal_->commit(false);
-    return {};
   }
 
-  Result<void> silence(const millrace::Silence& silence, Time at) override {
-    if (auto all = raising(silence.rule); !all) return all.error();
-    if (auto added = silences_.add(silence, at); !added) return added;
-    silences_changed(at);
-    return {};
+  void silence(const millrace::Silence& silence, Time at, DeskAnswer<millrace::Silence> answer) override {
+    if (auto all = raising(silence.rule); !all) return answer(all.error());
+    auto added = silences_.add(silence, at);
+    if (!added) return answer(added.error());
+    silences_changed({*added}, "silenced", added->author, at);
+    answer_when_kept(std::move(answer), told(*added));
   }
 
-  Result<void> unsilence(const millrace::Silence& which, Time at) override {
-    if (auto ended = silences_.end(which, at); !ended) return ended;
-    silences_changed(at);
-    return {};
+  void unsilence(const millrace::Silence& which, Time at, DeskAnswer<std::vector<millrace::Silence>> answer) override {
+    if (auto all = raising({}); !all) return answer(all.error());
+    auto ended = silences_.end(which, at);
+    if (!ended) return answer(ended.error());
+    silences_changed(*ended, "unsilenced", which.by, at);
+    std::vector<millrace::Silence> said;
+    for (const store::Silence& s : *ended) said.push_back(told(s));
+    answer_when_kept(std::move(answer), std::move(said));
   }
 
   void lose_windows() override { windows_lost_ = true; }
@@ -155,8 +184,9 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   static constexpr std::size_t snapshot_records = 10'000;
   static constexpr std::size_t largest_backlog = 100'000;
 
-  /// The rules that raise alerts; an error if there is none, or `wanted`, unless empty, is not among them.
+  /// The rules that raise alerts; an error if there is none, or `wanted`, unless empty, is not among them, or it is too early.
   Result<std::vector<std::string>> raising(std::string_view wanted) const {
+    if (!monitor_) return unavailable("the stage waits for the history yet; try again");
     std::vector<std::string> all;
     for (const RulePlan& candidate : monitor_->plan().rules)
       if (candidate.has_condition()) all.push_back(candidate.name);
@@ -166,23 +196,73 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     return all;
   }
 
-  void silences_changed(Time at) {
+  const RulePlan& rule_named(std::string_view name) const {
+    const auto& rules = monitor_->plan().rules;
+    return *std::find_if(rules.begin(), rules.end(), [&](const RulePlan& rule) { return rule.name == name; });
+  }
+
+  /// The number of an incident of that rule and key, or 0 if there never was one of that name.
+  std::uint64_t opening_of(const RulePlan& rule, std::string_view key, std::string_view incident) const {
+    const LifeCycle* life = monitor_->life(rule.name, key);
+    const auto mark = incident.rfind('#');
+    if (!life || mark == std::string_view::npos) return 0;
+    std::uint64_t opening = 0;
+    const char* end = incident.data() + incident.size();
+    auto [stopped, error] = std::from_chars(incident.data() + mark + 1, end, opening);
+    if (error != std::errc{} || stopped != end || opening > life->openings()) return 0;
+    return telling_.incident(rule, key, opening) == incident ? opening : 0;
+  }
+
+  Result<Acknowledged> acknowledge_one(const Acknowledgement& ack, const RulePlan& rule, Time at) {
+    using Outcome = Acknowledged::Outcome;
+    const LifeCycle* life = monitor_->life(rule.name, ack.key);
+    Acknowledged said{{}, rule.name, ack.key, Outcome::not_open, {}};
+    if (life && life->open()) {
+      said.incident = telling_.incident(rule, ack.key, life->openings());
+      said.outcome = life->acknowledged() ? Outcome::already : Outcome::acknowledged;
+      said.by = life->acknowledged() ? life->acknowledged_by() : ack.by;
+    }
+    if (ack.incident.empty() || ack.incident == said.incident) {
+      monitor_->acknowledge(micros(at), rule.name, ack.key, ack.by);
+      if (monitor_->life(rule.name, ack.key)) return said;
+      return overloaded(fmt::format("max_keys keys are watched already, and '{}' is not among them", ack.key));
+    }
+    const std::uint64_t opening = opening_of(rule, ack.key, ack.incident);
+    if (opening == 0) return no_incident(ack.incident);
+    journal_->remark({rule, ack.key, opening, "ack_ignored", ack.by, ack.comment, {}, at});
+    return Acknowledged{ack.incident, rule.name, ack.key, Outcome::not_open, {}};
+  }
+
+  static Error no_incident(std::string_view name) { return invalid(fmt::format("there is no incident '{}'", name)); }
+
+  template <class T>
+  void answer_when_kept(DeskAnswer<T> answer, T with) {
+    journal_->when_committed([answer = std::move(answer), with = std::move(with)](const Result<void>& kept) {
+      kept ? answer(with) : answer(kept.error());
+    });
+    journal_->commit(false);
+  }
+
+  /// Each open alert that they concern gets an event that says so.
+  void silences_changed(const std::vector<store::Silence>& silences, std::string_view reason, std::string_view by, Time at) {
     begin(micros(at));
     monitor_->silence(micros(at), silences_.plan());
-    journal_->keep(silences_snapshot, silences_.save());
-    journal_->commit(false);
+    monitor_->each_open([&](const RulePlan& rule, const std::string& key) {
+      for (const store::Silence& s : silences) {
+        if (!alert::Silence{s.id, 0, 0, s.rule, s.key}.matches(rule.name, key)) continue;
+        const std::string name = "silence:" + s.id;
+        journal_->remark({rule, key, monitor_->life(rule.name, key)->openings(), reason, by, s.comment, name, at});
+      }
+    });
+    for (const store::Silence& s : silences) journal_->keep(s);
   }
 
   void load(const std::vector<store::Snapshot>& snapshots) {
     for (const store::Snapshot& s : snapshots) {
-      bool good = true;
-      if (s.name == silences_snapshot)
-        good = silences_.load(*s.data);
-      else if (s.name == common_snapshot)
-        good = monitor_->load_common(*s.data);
-      else if (s.name.starts_with(key_snapshot))
-        good = monitor_->load(std::string_view(s.name).substr(key_snapshot.size()), *s.data);
-      gap_ahead_ = gap_ahead_ || (good && s.name != silences_snapshot);
+      if (s.name != common_snapshot && !s.name.starts_with(key_snapshot)) continue;
+      bool good = s.name == common_snapshot ? monitor_->load_common(*s.data)
+                                            : monitor_->load(std::string_view(s.name).substr(key_snapshot.size()), *s.data);
+      gap_ahead_ = gap_ahead_ || good;
       if (!good) context_.log(LogLevel::warning, fmt::format("what was saved of '{}' cannot be used; it starts anew", s.name));
     }
   }

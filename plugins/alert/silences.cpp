@@ -2,78 +2,66 @@
 
 #include <fmt/format.h>
 
-#include "plugins/alert/codec.h"
+#include <algorithm>
 
 namespace millrace::alert {
 
 namespace {
 
-constexpr std::uint8_t version = 1;
-
-Time time_of(Micros micros) { return Time{Duration{micros}}; }
-
 std::string_view any_if_empty(const std::string& name) { return name.empty() ? std::string_view("*") : std::string_view(name); }
+
+std::int64_t end_of(const store::Silence& s) { return std::min(s.to_ms, s.ended_ms.value_or(s.to_ms)); }
 
 }  // namespace
 
-Result<void> Silences::add(millrace::Silence silence, Time now) {
+Result<store::Silence> Silences::add(const millrace::Silence& silence, Time now) {
   if (silence.to <= silence.from) return invalid("a silence ends after it begins");
   if (silence.to <= now) return invalid("that silence would be over already");
-  if (silence.id.empty())
-    silence.id = fmt::format("{}/{}@{}", any_if_empty(silence.rule), any_if_empty(silence.key), to_whole_millis(silence.from));
+  store::Silence kept;
+  kept.from_ms = to_whole_millis(silence.from);
+  kept.to_ms = to_whole_millis(silence.to);
+  kept.id = silence.id;
+  if (kept.id.empty()) kept.id = fmt::format("{}/{}@{}", any_if_empty(silence.rule), any_if_empty(silence.key), kept.from_ms);
+  kept.rule = silence.rule;
+  kept.key = silence.key;
+  kept.author = silence.by;
+  kept.comment = silence.comment;
+  kept.created_ms = to_whole_millis(now);
   forget_past(now);
-  std::erase_if(all_, [&](const millrace::Silence& s) { return s.id == silence.id; });
+  std::erase_if(all_, [&](const store::Silence& s) { return s.id == kept.id; });
   if (all_.size() >= most) return overloaded(fmt::format("there are {} silences already: end some", all_.size()));
-  all_.push_back(std::move(silence));
-  return {};
+  all_.push_back(kept);
+  return kept;
 }
 
-Result<void> Silences::end(const millrace::Silence& which, Time now) {
+Result<std::vector<store::Silence>> Silences::end(const millrace::Silence& which, Time now) {
   forget_past(now);
-  auto meant = [&](const millrace::Silence& s) {
-    return which.id.empty() ? s.rule == which.rule && s.key == which.key : s.id == which.id;
-  };
-  if (std::erase_if(all_, meant) > 0) return {};
+  std::vector<store::Silence> ended;
+  for (store::Silence& s : all_) {
+    if (which.id.empty() ? s.rule != which.rule || s.key != which.key : s.id != which.id) continue;
+    s.ended_ms = to_whole_millis(now);
+    ended.push_back(s);
+  }
+  forget_past(now);
+  if (!ended.empty()) return ended;
   if (!which.id.empty()) return invalid(fmt::format("no silence is called '{}'", which.id));
   return invalid(fmt::format("there is no silence of rule {} and key {}", any_if_empty(which.rule), any_if_empty(which.key)));
 }
 
 void Silences::forget_past(Time now) {
-  std::erase_if(all_, [&](const millrace::Silence& s) { return s.to <= now; });
+  std::erase_if(all_, [&](const store::Silence& s) { return from_millis(end_of(s)) <= now; });
 }
 
 std::vector<Silence> Silences::plan() const {
   std::vector<Silence> plan;
-  for (const millrace::Silence& s : all_)
-    plan.push_back({s.id, s.from.time_since_epoch().count(), s.to.time_since_epoch().count(), s.rule, s.key});
+  for (const store::Silence& s : all_)
+    plan.push_back({s.id, from_millis(s.from_ms).time_since_epoch().count(), from_millis(end_of(s)).time_since_epoch().count(),
+                    s.rule, s.key});
   return plan;
 }
 
-std::string Silences::save() const {
-  std::string bytes;
-  Writer out(bytes);
-  out.put(version);
-  out.put(static_cast<std::uint32_t>(all_.size()));
-  for (const millrace::Silence& s : all_) {
-    out.put(static_cast<Micros>(s.from.time_since_epoch().count()));
-    out.put(static_cast<Micros>(s.to.time_since_epoch().count()));
-    for (const std::string* text : {&s.id, &s.rule, &s.key, &s.by, &s.comment}) out.put(std::string_view(*text));
-  }
-  return bytes;
-}
-
-bool Silences::load(std::string_view bytes) {
-  Reader in(bytes);
-  all_.clear();
-  if (in.get<std::uint8_t>() != version) return false;
-  for (auto count = in.get<std::uint32_t>(); count > 0 && in.good(); --count) {
-    millrace::Silence& s = all_.emplace_back();
-    s.from = time_of(in.get<Micros>());
-    s.to = time_of(in.get<Micros>());
-    for (std::string* text : {&s.id, &s.rule, &s.key, &s.by, &s.comment}) *text = in.text();
-  }
-  if (!in.good()) all_.clear();
-  return in.good();
+millrace::Silence told(const store::Silence& kept) {
+  return {kept.id, kept.rule, kept.key, from_millis(kept.from_ms), from_millis(end_of(kept)), kept.author, kept.comment};
 }
 
 }  // namespace millrace::alert

@@ -1,35 +1,37 @@
 #pragma once
 
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "plugins/alert/notify.h"
-#include "runner/stage/silence.h"
+#include "runner/stage/alert_desk.h"
+#include "runner/store/history.h"
 
 namespace millrace::alert {
 
-/// The silences of one stage as people asked for them; Monitor has them as it needs them. Bounded: those that are over go.
+/// The silences of one stage as people asked for them; Monitor has them as it needs them, the history for good. Bounded: those
+/// that are over go.
 class Silences {
  public:
   static constexpr std::size_t most = 10'000;
 
-  /// Takes the place of one with the same id, or an id of its own is made.
-  Result<void> add(millrace::Silence silence, Time now);
+  /// Takes the place of one with the same id, or an id of its own is made. Returns it as it is kept.
+  Result<store::Silence> add(const millrace::Silence& silence, Time now);
 
-  /// Ends the one with that id, or without an id those with the same rule and key.
-  Result<void> end(const millrace::Silence& which, Time now);
+  /// Ends the one with that id, or without an id those with the same rule and key. Returns what it has ended.
+  Result<std::vector<store::Silence>> end(const millrace::Silence& which, Time now);
 
-  const std::vector<millrace::Silence>& all() const { return all_; }
+  /// What the history has kept.
+  void load(std::vector<store::Silence> silences) { all_ = std::move(silences); }
+
   std::vector<Silence> plan() const;
-
-  std::string save() const;
-  bool load(std::string_view bytes);  ///< false if they make no sense, which leaves none
 
  private:
   void forget_past(Time now);
 
-  std::vector<millrace::Silence> all_;
+  std::vector<store::Silence> all_;
 };
+
+/// As a desk answers with it.
+millrace::Silence told(const store::Silence& kept);
 
 }  // namespace millrace::alert

@@ -10,6 +10,7 @@
 #include "runner/config/plugin.h"
 #include "runner/config/yaml.h"
 #include "runner/stage/json.h"
+#include "runner/store/history_reader.h"
 #include "runner/store/store.h"
 #include "tests/support/test_host.h"
 
@@ -91,6 +92,20 @@ class Bench {
   void start() {
     stage = make(yaml_, host->context());
     REQUIRE(stage->connect().has_value());
+  }
+
+  /// Begins anew over a history in a file, which timeline() reads.
+  void use_file() {
+    stage.reset();
+    store::Store::Options options;
+    options.inline_commits = true;
+    store = store::Store::open(host->folder.path(), options).value();
+    host->provide(*store);
+    start();
+  }
+
+  std::vector<store::Event> timeline(std::string_view incident) {
+    return store::HistoryReader::open(host->folder.path()).value()->timeline(incident).value();
   }
 
   void feed(const std::vector<Reading>& readings) {

@@ -95,6 +95,9 @@ std::string Telling::message(const Happening& h) const {
     return quote_of(name, h.key, h.cause.quotes, compiled_.quoted);
   };
   if (h.change.reason == Reason::ack) return fmt::format("{}: {} acknowledged by {}", h.key, h.rule.name, h.change.by);
+  if (h.change.reason == Reason::ack_ignored)
+    return fmt::format("{}: {} {}; the acknowledgement by {} is ignored", h.key, h.rule.name,
+                       h.change.opening == 0 ? "is not open" : "is acknowledged already", h.change.by);
   if (h.rule.watch == Watch::trouble) return trouble_message(h);
   if (h.rule.watch == Watch::silence && h.change.to == State::ok) return fmt::format("{}: data comes again", h.key);
   std::string text = text_of(h.rule).message.fill(fill);

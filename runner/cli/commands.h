@@ -8,6 +8,7 @@
 #include "runner/http/files.h"
 #include "runner/stage/context.h"
 #include "runner/stage/plugin.h"
+#include "runner/store/store.h"
 
 namespace CLI {
 class App;
@@ -21,7 +22,8 @@ enum Status { done = 0, failed = 1, wrong_use = 2 };
 /// What main() puts together for the commands, and the status that the chosen one leaves.
 struct Program {
   std::vector<Plugin> plugins;
-  std::span<const http::StaticFile> page;  ///< the web client
+  std::span<const http::StaticFile> page;                        ///< the web client
+  std::function<void(store::CommitPoint)> on_commit_point = {};  ///< of `run`'s history; for tests
   int status = done;
 };
 

@@ -13,7 +13,11 @@ namespace millrace::cli {
 
 // What a running instance is asked through control.sock in its data folder, mode 0600: one JSON object a line, answered by one
 // JSON object a line, `{"ok": true, ...}` or `{"ok": false, "error": TEXT}`. Requests are
-//   {"command": "ack", "pipeline", "stage", "rule", "key", "incident", "by", "comment"}
+//   {"command": "ack", "pipeline", "stage", "rule", "key", "incident", "by", "comment"} -> {"alerts": [...]}
+//   {"command": "comment", the same} -> {}
+//   {"command": "silence", "pipeline", "stage", "rule", "key", "id", "from", "to", "by", "comment"} -> {"silences": [...]}
+//   {"command": "unsilence", "pipeline", "stage", "rule", "key", "id", "by"} -> {"silences": [...]}
+// Pipeline and stage of a silence may be left out, which means all. What is in the lists is as docs/reference/alerts.md has it.
 
 /// Answers requests for as long as it lives, on a thread of its own, one at a time.
 class ControlServer {

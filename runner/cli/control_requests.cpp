@@ -6,93 +6,100 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "runner/stage/silence.h"
+#include "runner/api/alert_json.h"
 
 namespace millrace::cli {
 namespace {
 
-using Json = nlohmann::json;
+using api::Json;
 
-constexpr std::chrono::seconds patience{5};
+/// One request in hand: what it says, and how long it is waited for.
+class Request {
+ public:
+  Request(Json json, std::chrono::milliseconds patience) : json_(std::move(json)), patience_(patience) {}
 
-std::string text(const Json& request, const char* name) {
-  auto found = request.find(name);
-  return found != request.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
-Result<void> acknowledge(supervise::Supervisor& supervisor, const Json& request) {
-  std::string pipeline = text(request, "pipeline"), stage = text(request, "stage");
-  auto answered = std::make_shared<std::promise<Result<void>>>();
-  std::future<Result<void>> answer = answered->get_future();
-  SystemClock clock;
-  auto task = [answered, key = text(request, "key"), rule = text(request, "rule"), by = text(request, "by"),
-               now = clock.now()](AnyStage& any) {
-    auto* transform = std::get_if<std::unique_ptr<Transform>>(&any);
-    auto* desk = transform ? dynamic_cast<AlertDesk*>(transform->get()) : nullptr;
-    answered->set_value(desk ? desk->acknowledge(key, rule, by, now) : Result<void>(invalid("that stage keeps no alerts")));
-  };
-  if (!supervisor.post(pipeline, stage, std::move(task)))
-    return invalid(fmt::format("no stage '{}' of a pipeline '{}' runs here", stage, pipeline));
-  if (answer.wait_for(patience) != std::future_status::ready)
-    return unavailable(fmt::format("the stage '{}' has not answered; it may still do what was asked", stage));
-  return answer.get();
-}
-
-Silence silence_of(const Json& request) {
-  auto time = [&](const char* name) {
-    auto found = request.find(name);
-    return found != request.end() && found->is_number_integer() ? from_millis(found->get<std::int64_t>()) : Time{};
-  };
-  return {text(request, "id"), text(request, "rule"), text(request, "key"),    time("from"),
-          time("to"),          text(request, "by"),   text(request, "comment")};
-}
-
-// At every stage that keeps alerts, or the one that is named; well if one of them takes it.
-Result<void> mute(supervise::Supervisor& supervisor, const Json& request, bool begins) {
-  const std::string pipeline = text(request, "pipeline"), stage = text(request, "stage");
-  const Silence silence = silence_of(request);
-  using Answer = std::optional<Result<void>>;
-  std::vector<std::pair<std::shared_ptr<std::promise<Answer>>, std::future<Answer>>> answers;
-  SystemClock clock;
-  for (const supervise::StageView& view : supervisor.views()) {
-    if ((!pipeline.empty() && view.pipeline != pipeline) || (!stage.empty() && view.stage != stage)) continue;
-    auto answered = std::make_shared<std::promise<Answer>>();
-    auto answer = answered->get_future();
-    auto task = [answered, silence, begins, now = clock.now()](AnyStage& any) {
-      auto* transform = std::get_if<std::unique_ptr<Transform>>(&any);
-      auto* desk = transform ? dynamic_cast<SilenceDesk*>(transform->get()) : nullptr;
-      answered->set_value(!desk ? Answer{} : begins ? desk->silence(silence, now) : desk->unsilence(silence, now));
-    };
-    if (supervisor.post(view.pipeline, view.stage, std::move(task))) answers.emplace_back(answered, std::move(answer));
+  std::string text(const char* name) const {
+    auto found = json_.find(name);
+    return found != json_.end() && found->is_string() ? found->get<std::string>() : std::string{};
   }
-  Result<void> result = invalid("no stage that keeps alerts runs here, or none of that name");
-  bool accepted = false;
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  for (auto& [promise, answer] : answers) {
-    if (answer.wait_until(deadline) != std::future_status::ready) continue;  // it is not connected, or has ended meanwhile
-    if (Answer said = answer.get(); said && !accepted) {
-      result = *said;
-      accepted = said->has_value();
-    }
+  Time time(const char* name) const {
+    auto found = json_.find(name);
+    return found != json_.end() && found->is_number_integer() ? from_millis(found->get<std::int64_t>()) : Time{};
   }
-  return result;
+  api::StageName stage() const { return {text("pipeline"), text("stage")}; }
+  Silence silence() const {
+    return {text("id"), text("rule"), text("key"), time("from"), time("to"), text("by"), text("comment")};
+  }
+
+  /// Begins an action, which answers once, and waits for that.
+  template <class T, class Begin>
+  Result<T> answer_of(Begin begin) const {
+    auto promise = std::make_shared<std::promise<Result<T>>>();
+    std::future<Result<T>> answer = promise->get_future();
+    begin([promise](Result<T> said) { promise->set_value(std::move(said)); });
+    if (answer.wait_for(patience_) != std::future_status::ready)
+      return unavailable("not yet done, as the stage is busy or the history waits for the disk; it may still be done");
+    return answer.get();
+  }
+
+ private:
+  Json json_;
+  std::chrono::milliseconds patience_;
+};
+
+// Spelt out, as a Json is made of anything, even of a Result.
+Result<Json> made(Json json) { return Result<Json>(boost::system::in_place_value, std::move(json)); }
+
+template <class T>
+Result<Json> list_of(const Result<std::vector<T>>& said, const char* name) {
+  if (!said) return said.error();
+  Json all = Json::array();
+  for (const T& one : *said) all.push_back(api::json_of(one));
+  return made({{name, std::move(all)}});
 }
 
-Result<void> handle(supervise::Supervisor& supervisor, std::string_view line) {
-  Json request = Json::parse(line, nullptr, false);
-  if (!request.is_object()) return invalid("a request is a JSON object");
-  std::string command = text(request, "command");
-  if (command == "ack") return acknowledge(supervisor, request);
-  if (command == "silence" || command == "unsilence") return mute(supervisor, request, command == "silence");
+Result<Json> handle(api::AlertActions& actions, const Request& request) {
+  const std::string command = request.text("command");
+  if (command == "ack") {
+    auto said = request.answer_of<std::vector<Acknowledged>>([&](auto done) {
+      actions.acknowledge(
+          request.stage(),
+          {request.text("key"), request.text("rule"), request.text("incident"), request.text("by"), request.text("comment")},
+          done);
+    });
+    return list_of(said, "alerts");
+  }
+  if (command == "comment") {
+    auto said = request.answer_of<void>([&](auto done) {
+      actions.comment(
+          request.stage(),
+          {request.text("rule"), request.text("key"), request.text("incident"), request.text("by"), request.text("comment")},
+          done);
+    });
+    if (!said) return said.error();
+    return made(Json::object());
+  }
+  if (command == "silence" || command == "unsilence") {
+    auto said = request.answer_of<std::vector<api::KeptSilence>>([&](auto done) {
+      command == "silence" ? actions.silence(request.stage(), request.silence(), done)
+                           : actions.unsilence(request.stage(), request.silence(), done);
+    });
+    return list_of(said, "silences");
+  }
   return invalid(fmt::format("unknown command '{}'", command));
 }
 
 }  // namespace
 
-std::string answer_request(supervise::Supervisor& supervisor, std::string_view request) {
-  Result<void> done = handle(supervisor, request);
-  Json answer = {{"ok", done.has_value()}};
-  if (!done) answer["error"] = done.error().what;
+std::string answer_request(api::AlertActions& actions, std::string_view line, std::chrono::milliseconds patience) {
+  Json request = Json::parse(line, nullptr, false);
+  Result<Json> said = request.is_object() ? handle(actions, Request(std::move(request), patience))
+                                          : Result<Json>(invalid("a request is a JSON object"));
+  Json answer{{"ok", said.has_value()}};
+  if (said)
+    answer.update(*said);
+  else
+    answer["error"] = said.error().what;
   return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -1,14 +1,16 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
-#include "runner/supervise/supervisor.h"
+#include "runner/api/alert_actions.h"
 
 namespace millrace::cli {
 
 /// Does what a request of the control socket asks of a running instance, and returns the answer (control.h). Waits for the
-/// stage that it concerns, a few seconds at most.
-std::string answer_request(supervise::Supervisor& supervisor, std::string_view request);
+/// stages that it concerns, no longer than `patience`.
+std::string answer_request(api::AlertActions& actions, std::string_view request,
+                           std::chrono::milliseconds patience = std::chrono::seconds(5));
 
 }  // namespace millrace::cli

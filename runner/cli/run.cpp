@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "runner/api/alert_actions.h"
+#include "runner/api/alert_rest.h"
 #include "runner/cli/control.h"
 #include "runner/cli/control_requests.h"
 #include "runner/config/values.h"
@@ -29,6 +31,25 @@ struct RunOptions {
   std::string drain = "8s";
 };
 
+// The stages that keep alerts, as the supervisor has them while there is one.
+class RunningStages final : public api::AlertStages {
+ public:
+  void of(supervise::Supervisor& supervisor) { supervisor_ = &supervisor; }
+
+  std::vector<api::StageName> names() const override {
+    std::vector<api::StageName> all;
+    for (const supervise::StageView& view : supervisor_->views())
+      if (view.keeps_alerts) all.push_back({view.pipeline, view.stage});
+    return all;
+  }
+  bool post(const api::StageName& at, std::function<void(AnyStage&)> task) override {
+    return supervisor_->post(at.pipeline, at.stage, std::move(task));
+  }
+
+ private:
+  supervise::Supervisor* supervisor_ = nullptr;
+};
+
 int run(const RunOptions& given, const Program& program) {
   Log log = terminal_log();
   Result<Duration> drain = config::parse_duration(given.drain);
@@ -43,6 +64,7 @@ int run(const RunOptions& given, const Program& program) {
   }
   store::Store::Options store_options;
   store_options.log = log;
+  store_options.on_commit_point = program.on_commit_point;
   auto store = store::Store::open(folder->path(), store_options);
   if (!store) {
     log(LogLevel::error, store.error().what);
@@ -59,14 +81,24 @@ int run(const RunOptions& given, const Program& program) {
   options.page = program.page;
   options.log = log;
   options.on_page = [](std::string_view address) { fmt::print(stderr, "millrace: page {}\n", address); };
+  SystemClock clock;
+  RunningStages stages;
+  api::AlertActions actions(stages, clock);
+  api::AlertRest rest(actions, clock, {.data_folder = folder->path()});
+  options.further_routes = [&rest](http::Routes& routes) { return rest.serve(routes); };
   supervise::Supervisor supervisor(loader, **store, std::move(options));
+  stages.of(supervisor);
   auto control = ControlServer::serve(folder->control_socket(),
-                                      [&](std::string_view request) { return answer_request(supervisor, request); });
+                                      [&](std::string_view request) { return answer_request(actions, request); });
   if (!control) {
     log(LogLevel::error, control.error().what);
     return failed;
   }
-  return supervisor.run();
+  const int status = supervisor.run();
+  // Nobody may ask for stages that are about to end.
+  control->reset();
+  rest.close();
+  return status;
 }
 
 }  // namespace

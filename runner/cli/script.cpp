@@ -312,7 +312,8 @@ Result<void> apply(ScriptItem item, supervise::VirtualRun& run) {
     return {};
   }
   if (auto* records = std::get_if<ScriptItem::Records>(&item.what)) return run.feed(std::move(records->batch), records->source);
-  if (auto* ack = std::get_if<ScriptItem::Acknowledge>(&item.what)) return run.acknowledge(ack->key, ack->rule, ack->by);
+  if (auto* ack = std::get_if<ScriptItem::Acknowledge>(&item.what))
+    return run.acknowledge({ack->key, ack->rule, {}, ack->by, {}});
   if (auto* asked = std::get_if<ScriptItem::Silence>(&item.what)) return run.silence(asked->silence);
   if (auto* asked = std::get_if<ScriptItem::Unsilence>(&item.what)) return run.unsilence(asked->which);
   if (auto* lost = std::get_if<ScriptItem::Restart>(&item.what)) return run.restart(lost->down, lost->up, lost->windows);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runner/config/fields.h"
+#include "runner/stage/alert_desk.h"
 #include "runner/stage/plugin.h"
 
 namespace millrace::config {
@@ -29,6 +30,7 @@ Plugin define_plugin(std::string name, std::string summary) {
   plugin.name = std::move(name);
   plugin.summary = std::move(summary);
   plugin.role = role_of<S>();
+  plugin.keeps_alerts = std::derived_from<S, AlertDesk>;
   plugin.options = declaration_of<typename S::Config>();
   plugin.parse = [](const Node& node, Problems& problems) -> std::function<AnyStage(Context)> {
     auto options = std::make_shared<typename S::Config>();

@@ -44,6 +44,7 @@ struct Plugin {
   Threading threading = Threading::shared;
   Overflow on_full = Overflow::block;  ///< default of its input link
   bool tells_people = false;           ///< takes notifications, where all other stages take transitions
+  bool keeps_alerts = false;           ///< its stage is an AlertDesk and a SilenceDesk
   bool serves = false;                 ///< needs the pipeline's listener: gets http::Routes
 
   /// Its options, declared once.

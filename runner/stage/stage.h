@@ -1,7 +1,6 @@
 #pragma once
 
 #include <optional>
-#include <string_view>
 
 #include "runner/stage/error.h"
 #include "runner/stage/record.h"
@@ -93,15 +92,6 @@ class Sink {
 
   /// False while work that the stage began elsewhere is still to be settled by a tick().
   virtual bool idle() const { return true; }
-};
-
-/// What people may do to alerts. A stage that keeps alerts is one of these besides; called on the stage's own thread.
-class AlertDesk {
- public:
-  virtual ~AlertDesk() = default;
-
-  /// Somebody has seen the open alerts of `key`: of one rule, or of all if `rule` is empty. Recorded even if none is open.
-  virtual Result<void> acknowledge(std::string_view key, std::string_view rule, std::string_view by, Time at) = 0;
 };
 
 }  // namespace millrace

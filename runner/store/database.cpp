@@ -118,6 +118,7 @@ void see_schema(SQLite::Database& database) {
   SQLite::Statement(database, "SELECT target_index, body FROM push_delivery");
   SQLite::Statement(database, "SELECT device, error FROM dead_letter");
   SQLite::Statement(database, "SELECT data FROM stage_snapshot");
+  SQLite::Statement(database, "SELECT stage, matchers_json FROM silence");
 }
 
 void note_start(SQLite::Database& database) {

@@ -33,7 +33,8 @@ struct Event {
   std::optional<double> value, threshold;
   std::string window_kind;
   std::optional<std::int64_t> window_start_ms, window_end_ms, samples;
-  std::string aggregates_json, labels_json, message, actor, comment, suppressed_by, run_id;
+  std::string aggregates_json, labels_json, message, actor, comment, suppressed_by;
+  std::string run_id;  ///< empty: of the run that writes it
 
   std::string pipeline, stage;  ///< filled from the Commit
   std::int64_t seq = 0;         ///< given by the store; rises with commit order
@@ -132,6 +133,19 @@ struct Snapshot {
   std::optional<std::string> data;
 };
 
+/// Row of `silence`: for a while people are told nothing of the stage's alerts that it matches. Writing it again under the same
+/// id replaces it.
+struct Silence {
+  std::string id;         ///< names it among the stage's
+  std::string rule, key;  ///< empty: any
+  std::int64_t from_ms = 0, to_ms = 0;
+  std::string author, comment;
+  std::int64_t created_ms = 0;
+  std::optional<std::int64_t> ended_ms;  ///< when somebody ended it before its time
+
+  std::string pipeline, stage;  ///< filled from the Commit
+};
+
 /// What one stage wants written: all of it or nothing, in one transaction. Repeating a commit after a crash changes nothing
 /// twice, as every row is keyed by ids that derive from the data.
 struct Commit {
@@ -144,11 +158,13 @@ struct Commit {
   std::vector<Delivery> deliveries;
   std::vector<DeliveryUpdate> delivery_updates;
   std::vector<Snapshot> snapshots;
+  std::vector<Silence> silences;
   std::int64_t wall_ms = 0;  ///< when: dates settled notifications and snapshots
 
   bool empty() const {
     return events.empty() && states.empty() && removed_states.empty() && notifications.empty() &&
-           settled_notifications.empty() && deliveries.empty() && delivery_updates.empty() && snapshots.empty();
+           settled_notifications.empty() && deliveries.empty() && delivery_updates.empty() && snapshots.empty() &&
+           silences.empty();
   }
 };
 
@@ -159,12 +175,24 @@ struct Incident {
   std::string acked_by;  ///< empty if nobody has acknowledged it
 };
 
+/// Which events, or incidents by their opening.
+struct EventFilter {
+  std::string pipeline, stage, rule, key;  ///< empty: any
+  std::optional<std::int64_t> since_ms;    ///< at or after, by event time
+  std::optional<std::int64_t> until_ms;    ///< before
+};
+
 /// Which incidents to list, newest opening first.
-struct IncidentFilter {
-  std::string pipeline, rule, key, state;  ///< empty: any. `state` is that of the incident's last event
-  std::optional<std::int64_t> since_ms;    ///< opened at or after, by event time
+struct IncidentFilter : EventFilter {
+  std::string state;  ///< of its last event; `open`: any but OK; empty: any
   std::size_t limit = 50;
   std::optional<std::int64_t> before_event_ms, before_seq;  ///< next page: event_ms and seq of the last opening seen
+};
+
+/// Which silences to list.
+struct SilenceFilter {
+  std::string pipeline, stage;             ///< empty: any
+  std::optional<std::int64_t> holding_ms;  ///< only those that hold at this time or later
 };
 
 /// Who was told of an incident, on which channel and when.

@@ -15,7 +15,12 @@ struct HistoryReader::Impl {
   template <class Query>
   auto read(Query query) -> Result<decltype(query(*database))> {
     try {
-      return query(*database);
+      if constexpr (std::is_void_v<decltype(query(*database))>) {
+        query(*database);
+        return {};
+      } else {
+        return query(*database);
+      }
     } catch (const SQLite::Exception& error) {
       return unavailable(fmt::format("history {}: cannot be read: {}", path.string(), error.what()));
     }
@@ -39,6 +44,10 @@ Result<std::vector<Incident>> HistoryReader::incidents(const IncidentFilter& fil
   return impl_->read([&](SQLite::Database& database) { return read_incidents(database, filter); });
 }
 
+Result<void> HistoryReader::each_event(const EventFilter& filter, const std::function<bool(const Event&)>& visit) {
+  return impl_->read([&](SQLite::Database& database) { read_events(database, filter, visit); });
+}
+
 Result<std::vector<Event>> HistoryReader::timeline(std::string_view incident_id) {
   return impl_->read([&](SQLite::Database& database) { return read_timeline(database, incident_id); });
 }
@@ -49,6 +58,14 @@ Result<std::vector<Told>> HistoryReader::told(std::string_view incident_id) {
 
 Result<std::vector<Incident>> HistoryReader::find(std::string_view text, std::size_t limit) {
   return impl_->read([&](SQLite::Database& database) { return find_incidents(database, text, limit); });
+}
+
+Result<std::vector<Silence>> HistoryReader::silences(const SilenceFilter& filter) {
+  return impl_->read([&](SQLite::Database& database) { return read_silences(database, filter); });
+}
+
+Result<std::vector<Silence>> HistoryReader::silences_of(const Incident& incident) {
+  return impl_->read([&](SQLite::Database& database) { return read_silences_of(database, incident); });
 }
 
 Result<std::vector<DeadLetter>> HistoryReader::dead_letters(std::string_view pipeline, std::string_view stage,

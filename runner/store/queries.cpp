@@ -3,16 +3,19 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/core.h>
 
+#include <limits>
 #include <optional>
 #include <string>
+
+#include "runner/store/columns.h"
 
 namespace millrace::store {
 namespace {
 
-// Reads the columns of a row in the order of the SELECT.
-class Row {
+// Reads one column after another, as a visitor of columns.h or called with the names left out. NULL is an empty text.
+class Reading {
  public:
-  explicit Row(SQLite::Statement& statement) : statement_(statement) {}
+  explicit Reading(SQLite::Statement& statement) : statement_(statement) {}
 
   std::string text() {
     SQLite::Column column = statement_.getColumn(index_++);
@@ -20,13 +23,33 @@ class Row {
     return data ? std::string(static_cast<const char*>(data), static_cast<std::size_t>(column.getBytes())) : std::string();
   }
   std::int64_t integer() { return statement_.getColumn(index_++).getInt64(); }
-  std::optional<std::int64_t> optional_integer() {
-    SQLite::Column column = statement_.getColumn(index_++);
-    return column.isNull() ? std::nullopt : std::optional<std::int64_t>(column.getInt64());
+
+  void text(const char*, std::string& value) { value = text(); }
+  void optional_text(const char*, std::string& value) { value = text(); }
+  void blob(const char*, std::string& value) { value = text(); }
+  void run_id(const char*, std::string& value) { value = text(); }
+  template <class Integer>
+  void integer(const char*, Integer& value) {
+    value = static_cast<Integer>(integer());
   }
-  std::optional<double> optional_real() {
+  void integer(const char*, bool& value) { value = integer() != 0; }
+  void integer(const char*, std::optional<std::int64_t>& value) {
     SQLite::Column column = statement_.getColumn(index_++);
-    return column.isNull() ? std::nullopt : std::optional<double>(column.getDouble());
+    value = column.isNull() ? std::nullopt : std::optional<std::int64_t>(column.getInt64());
+  }
+  void real(const char*, std::optional<double>& value) {
+    SQLite::Column column = statement_.getColumn(index_++);
+    value = column.isNull() ? std::nullopt : std::optional<double>(column.getDouble());
+  }
+  void status(const char*, DeliveryStatus& value) {
+    const std::string name = text();
+    for (DeliveryStatus status : {DeliveryStatus::pending, DeliveryStatus::delivered, DeliveryStatus::dead})
+      if (name == name_of(status)) value = status;
+  }
+  template <class Row>
+  void owner(Row& row) {
+    row.pipeline = text();
+    row.stage = text();
   }
 
  private:
@@ -34,126 +57,60 @@ class Row {
   int index_ = 0;
 };
 
-constexpr std::string_view event_columns =
-    "seq, incident_id, ordinal, pipeline, stage, rule, rule_hash, key, from_state, to_state, level_from, level_to, reason, "
-    "opens, "
-    "event_ms, wall_ms, value, threshold, window_kind, window_start_ms, window_end_ms, samples, aggregates_json, labels_json, "
-    "message, actor, comment, suppressed_by, run_id FROM alert_event";
+// Each type of row: what to select, and the row that a statement stands at.
+
+template <class Row>
+Row row_of(SQLite::Statement& statement) {
+  Reading reading(statement);
+  Row row;
+  visit(reading, row);
+  return row;
+}
+
+std::string select_events() { return fmt::format("SELECT seq, {} FROM alert_event", columns_of<Event>().list()); }
 
 Event event_of(SQLite::Statement& statement) {
-  Row row(statement);
+  Reading reading(statement);
   Event event;
-  event.seq = row.integer();
-  event.incident_id = row.text();
-  event.ordinal = static_cast<std::uint64_t>(row.integer());
-  event.pipeline = row.text();
-  event.stage = row.text();
-  event.rule = row.text();
-  event.rule_hash = row.text();
-  event.key = row.text();
-  event.from_state = row.text();
-  event.to_state = row.text();
-  event.level_from = row.text();
-  event.level_to = row.text();
-  event.reason = row.text();
-  event.opens = row.integer() != 0;
-  event.event_ms = row.integer();
-  event.wall_ms = row.integer();
-  event.value = row.optional_real();
-  event.threshold = row.optional_real();
-  event.window_kind = row.text();
-  event.window_start_ms = row.optional_integer();
-  event.window_end_ms = row.optional_integer();
-  event.samples = row.optional_integer();
-  event.aggregates_json = row.text();
-  event.labels_json = row.text();
-  event.message = row.text();
-  event.actor = row.text();
-  event.comment = row.text();
-  event.suppressed_by = row.text();
-  event.run_id = row.text();
+  event.seq = reading.integer();
+  visit(reading, event);
   return event;
 }
 
-constexpr std::string_view notification_columns =
-    "n.id, n.pipeline, n.stage, n.link, n.incident_id, coalesce(e.ordinal, 0), n.rule, n.key, n.level, n.type, n.quiet, "
-    "n.created_ms, "
-    "n.settled_ms, n.body FROM notification n LEFT JOIN alert_event e ON e.seq = n.event_seq";
+std::string select_notifications() {
+  return fmt::format("SELECT coalesce(e.ordinal, 0), {} FROM notification n LEFT JOIN alert_event e ON e.seq = n.event_seq",
+                     columns_of<Notification>("n.").list());
+}
 
 Notification notification_of(SQLite::Statement& statement) {
-  Row row(statement);
+  Reading reading(statement);
   Notification notification;
-  notification.id = row.text();
-  notification.pipeline = row.text();
-  notification.stage = row.text();
-  notification.link = row.text();
-  notification.incident_id = row.text();
-  notification.event_ordinal = static_cast<std::uint64_t>(row.integer());
-  notification.rule = row.text();
-  notification.key = row.text();
-  notification.level = row.text();
-  notification.type = row.text();
-  notification.quiet = row.integer() != 0;
-  notification.created_ms = row.integer();
-  notification.settled_ms = row.optional_integer();
-  notification.body = row.text();
+  reading.integer("ordinal", notification.event_ordinal);
+  visit(reading, notification);
   return notification;
 }
 
-constexpr std::string_view delivery_columns =
-    "id, notification_id, pipeline, stage, target, target_index, status, attempts, created_ms, next_try_ms, delivered_ms, "
-    "error, body "
-    "FROM push_delivery";
+std::string select_deliveries() { return fmt::format("SELECT {} FROM push_delivery", columns_of<Delivery>().list()); }
 
-DeliveryStatus status_of(std::string_view name) {
-  if (name == name_of(DeliveryStatus::delivered)) return DeliveryStatus::delivered;
-  if (name == name_of(DeliveryStatus::dead)) return DeliveryStatus::dead;
-  return DeliveryStatus::pending;
+std::string select_silences() {
+  return fmt::format("SELECT matchers_json ->> 'rule', matchers_json ->> 'key', {} FROM silence", columns_of<Silence>().list());
 }
 
-Delivery delivery_of(SQLite::Statement& statement) {
-  Row row(statement);
-  Delivery delivery;
-  delivery.id = row.text();
-  delivery.notification_id = row.text();
-  delivery.pipeline = row.text();
-  delivery.stage = row.text();
-  delivery.target = row.text();
-  delivery.target_index = static_cast<int>(row.integer());
-  delivery.status = status_of(row.text());
-  delivery.attempts = static_cast<std::uint32_t>(row.integer());
-  delivery.created_ms = row.integer();
-  delivery.next_try_ms = row.integer();
-  delivery.delivered_ms = row.optional_integer();
-  delivery.error = row.text();
-  delivery.body = row.text();
-  return delivery;
+Silence silence_of(SQLite::Statement& statement) {
+  Reading reading(statement);
+  Silence silence;
+  silence.rule = reading.text();
+  silence.key = reading.text();
+  visit(reading, silence);
+  return silence;
 }
 
-State state_of(SQLite::Statement& statement) {
-  Row row(statement);
-  State state;
-  state.pipeline = row.text();
-  state.stage = row.text();
-  state.rule = row.text();
-  state.key = row.text();
-  state.rule_hash = row.text();
-  state.state = row.text();
-  state.level = row.text();
-  state.since_json = row.text();
-  state.incident_id = row.text();
-  state.opening = static_cast<std::uint64_t>(row.integer());
-  state.events = static_cast<std::uint64_t>(row.integer());
-  state.lower_since_ms = row.optional_integer();
-  state.last_eval_ms = row.optional_integer();
-  state.last_seen_ms = row.optional_integer();
-  state.acked_by = row.text();
-  state.acked_ms = row.optional_integer();
-  state.last_notified_ms = row.optional_integer();
-  state.owed = row.text();
-  state.flaps_json = row.text();
-  state.extra = row.text();
-  return state;
+DeadLetter letter_of(SQLite::Statement& statement) {
+  Reading reading(statement);
+  DeadLetter letter;
+  letter.id = reading.integer();
+  visit(reading, letter);
+  return letter;
 }
 
 void bind_all(SQLite::Statement& statement, std::initializer_list<std::string_view> texts) {
@@ -168,38 +125,27 @@ auto rows(SQLite::Statement& statement, Make make) {
   return all;
 }
 
-// Who has acknowledged an incident: its last ack, unless it has grown worse or come back since.
-std::string acknowledged_by(SQLite::Database& database, const std::string& incident_id) {
-  SQLite::Statement statement(
-      database,
-      "SELECT CASE WHEN reason LIKE 'ack:%' THEN coalesce(actor, substr(reason, 5)) END FROM alert_event "
-      "WHERE incident_id=? AND (reason LIKE 'ack:%' OR reason IN ('escalated', 'reactivated')) "
-      "ORDER BY ordinal DESC LIMIT 1");
-  statement.bind(1, incident_id);
-  return statement.executeStep() ? Row(statement).text() : std::string();
-}
-
-class IncidentReader {
+// A WHERE clause in the making, and what is bound to it.
+class Conditions {
  public:
-  explicit IncidentReader(SQLite::Database& database)
-      : database_(database),
-        last_(database, fmt::format("SELECT {} WHERE incident_id=? ORDER BY ordinal DESC LIMIT 1", event_columns)) {}
-
-  Event last_of(const Event& opening) {
-    last_.reset();
-    last_.bind(1, opening.incident_id);
-    return last_.executeStep() ? event_of(last_) : opening;
+  explicit Conditions(std::string first = {}) {
+    if (!first.empty()) add(std::move(first));
   }
 
-  Incident whole(Event opening, Event last) {
-    Incident incident{std::move(opening), std::move(last), {}};
-    incident.acked_by = acknowledged_by(database_, incident.opening.incident_id);
-    return incident;
+  void add(std::string condition) { text_ += (text_.empty() ? " WHERE " : " AND ") + std::move(condition); }
+  void equal(const char* column, const std::string& wanted) {
+    if (wanted.empty()) return;
+    add(fmt::format("{}=?{}", column, texts_.size() + 1));
+    texts_.push_back(wanted);
   }
+  void bind_to(SQLite::Statement& statement) const {
+    for (std::size_t i = 0; i < texts_.size(); ++i) statement.bind(static_cast<int>(i) + 1, texts_[i]);
+  }
+  const std::string& text() const { return text_; }
 
  private:
-  SQLite::Database& database_;
-  SQLite::Statement last_;
+  std::string text_;
+  std::vector<std::string> texts_;
 };
 
 bool is_open_state(std::string_view state) { return state != "OK" && state != "PENDING"; }
@@ -209,140 +155,182 @@ bool matches(std::string_view wanted, std::string_view state) {
   return wanted == "open" ? is_open_state(state) : wanted == state;
 }
 
+// Makes of an incident's opening all that a list shows of it.
+class IncidentReader {
+ public:
+  // Who has acknowledged an incident: its last ack, unless it has grown worse or come back since.
+  explicit IncidentReader(SQLite::Database& database)
+      : last_(database, select_events() + " WHERE incident_id=? ORDER BY ordinal DESC LIMIT 1"),
+        acknowledged_(database,
+                      "SELECT CASE WHEN reason LIKE 'ack:%' THEN coalesce(actor, substr(reason, 5)) END FROM alert_event "
+                      "WHERE incident_id=? AND (reason LIKE 'ack:%' OR reason IN ('escalated', 'reactivated')) "
+                      "ORDER BY ordinal DESC LIMIT 1") {}
+
+  Incident read(SQLite::Statement& at_opening) {
+    Incident incident{event_of(at_opening), {}, {}};
+    const std::string& id = incident.opening.incident_id;
+    last_.reset();
+    last_.bind(1, id);
+    incident.last = last_.executeStep() ? event_of(last_) : incident.opening;
+    acknowledged_.reset();
+    acknowledged_.bind(1, id);
+    if (acknowledged_.executeStep()) incident.acked_by = Reading(acknowledged_).text();
+    return incident;
+  }
+
+ private:
+  SQLite::Statement last_, acknowledged_;
+};
+
+void add_conditions(Conditions& conditions, const EventFilter& filter) {
+  conditions.equal("pipeline", filter.pipeline);
+  conditions.equal("stage", filter.stage);
+  conditions.equal("rule", filter.rule);
+  conditions.equal("key", filter.key);
+  if (filter.since_ms) conditions.add(fmt::format("event_ms >= {}", *filter.since_ms));
+  if (filter.until_ms) conditions.add(fmt::format("event_ms < {}", *filter.until_ms));
+}
+
 // Open incidents are few beside those that have ended: they are found through alert_state, not by going back through the
 // history.
-std::string incident_query(const IncidentFilter& filter) {
-  std::string sql = fmt::format("SELECT {} WHERE opens", event_columns);
-  if (filter.state == "open" || (!filter.state.empty() && is_open_state(filter.state)))
-    sql +=
-        " AND incident_id IN (SELECT incident_id FROM alert_state WHERE incident_id IS NOT NULL AND state NOT IN ('OK', "
-        "'PENDING'))";
-  if (!filter.pipeline.empty()) sql += " AND pipeline=:pipeline";
-  if (!filter.rule.empty()) sql += " AND rule=:rule";
-  if (!filter.key.empty()) sql += " AND key=:key";
-  if (filter.since_ms) sql += " AND event_ms>=:since";
-  if (filter.before_event_ms && filter.before_seq) sql += " AND (event_ms, seq) < (:before_ms, :before_seq)";
-  return sql + " ORDER BY event_ms DESC, seq DESC";
+Conditions conditions_of(const IncidentFilter& filter) {
+  Conditions conditions("opens");
+  if (!filter.state.empty() && is_open_state(filter.state))
+    conditions.add(
+        "incident_id IN (SELECT incident_id FROM alert_state WHERE incident_id IS NOT NULL AND state NOT IN ('OK', "
+        "'PENDING'))");
+  add_conditions(conditions, filter);
+  if (filter.before_event_ms && filter.before_seq)
+    conditions.add(fmt::format("(event_ms, seq) < ({}, {})", *filter.before_event_ms, *filter.before_seq));
+  return conditions;
 }
 
 }  // namespace
 
 std::vector<State> read_states(SQLite::Database& database, std::string_view pipeline, std::string_view stage) {
-  SQLite::Statement statement(database,
-                              "SELECT pipeline, stage, rule, key, rule_hash, state, level, since_json, incident_id, opening, "
-                              "events, lower_since_ms, last_eval_ms, "
-                              "last_seen_ms, acked_by, acked_ms, last_notified_ms, owed, flaps_json, extra FROM alert_state "
-                              "WHERE pipeline=? AND stage=?");
+  SQLite::Statement statement(
+      database, fmt::format("SELECT {} FROM alert_state WHERE pipeline=? AND stage=?", columns_of<State>().list()));
   bind_all(statement, {pipeline, stage});
-  return rows(statement, state_of);
+  return rows(statement, row_of<State>);
 }
 
 std::vector<Notification> read_unsettled(SQLite::Database& database, std::string_view pipeline, std::string_view stage) {
   SQLite::Statement statement(
-      database,
-      fmt::format("SELECT {} WHERE n.pipeline=? AND n.stage=? AND n.settled_ms IS NULL ORDER BY n.seq", notification_columns));
+      database, select_notifications() + " WHERE n.pipeline=? AND n.stage=? AND n.settled_ms IS NULL ORDER BY n.seq");
   bind_all(statement, {pipeline, stage});
   return rows(statement, notification_of);
 }
 
 std::vector<Delivery> read_pending_deliveries(SQLite::Database& database, std::string_view pipeline, std::string_view stage) {
-  SQLite::Statement statement(
-      database, fmt::format("SELECT {} WHERE pipeline=? AND stage=? AND status='pending' ORDER BY seq", delivery_columns));
+  SQLite::Statement statement(database,
+                              select_deliveries() + " WHERE pipeline=? AND stage=? AND status='pending' ORDER BY seq");
   bind_all(statement, {pipeline, stage});
-  return rows(statement, delivery_of);
+  return rows(statement, row_of<Delivery>);
 }
 
 std::vector<Snapshot> read_snapshots(SQLite::Database& database, std::string_view pipeline, std::string_view stage) {
   SQLite::Statement statement(database, "SELECT name, data FROM stage_snapshot WHERE pipeline=? AND stage=? ORDER BY name");
   bind_all(statement, {pipeline, stage});
   return rows(statement, [](SQLite::Statement& at) {
-    Row row(at);
+    Reading reading(at);
     Snapshot snapshot;
-    snapshot.name = row.text();
-    snapshot.data = row.text();
+    snapshot.name = reading.text();
+    snapshot.data = reading.text();
     return snapshot;
   });
 }
 
+std::vector<Silence> read_silences(SQLite::Database& database, const SilenceFilter& filter) {
+  Conditions conditions;
+  conditions.equal("pipeline", filter.pipeline);
+  conditions.equal("stage", filter.stage);
+  if (filter.holding_ms) conditions.add(fmt::format("to_ms > {0} AND coalesce(ended_ms, to_ms) > {0}", *filter.holding_ms));
+  SQLite::Statement statement(database, select_silences() + conditions.text() + " ORDER BY from_ms, id, pipeline, stage");
+  conditions.bind_to(statement);
+  return rows(statement, silence_of);
+}
+
+std::vector<Silence> read_silences_of(SQLite::Database& database, const Incident& incident) {
+  const Event& opening = incident.opening;
+  const std::int64_t over =
+      is_open_state(incident.last.to_state) ? std::numeric_limits<std::int64_t>::max() : incident.last.wall_ms;
+  SQLite::Statement statement(
+      database, select_silences() +
+                    " WHERE pipeline=?1 AND stage=?2 AND coalesce(matchers_json ->> 'rule', ?3) = ?3 "
+                    "AND coalesce(matchers_json ->> 'key', ?4) = ?4 AND coalesce(ended_ms, to_ms) > ?5 AND from_ms <= ?6 "
+                    "ORDER BY from_ms, id");
+  bind_all(statement, {opening.pipeline, opening.stage, opening.rule, opening.key});
+  statement.bind(5, opening.wall_ms);
+  statement.bind(6, over);
+  return rows(statement, silence_of);
+}
+
 std::vector<Incident> read_incidents(SQLite::Database& database, const IncidentFilter& filter) {
-  SQLite::Statement statement(database, incident_query(filter));
-  if (!filter.pipeline.empty()) statement.bind(":pipeline", filter.pipeline);
-  if (!filter.rule.empty()) statement.bind(":rule", filter.rule);
-  if (!filter.key.empty()) statement.bind(":key", filter.key);
-  if (filter.since_ms) statement.bind(":since", *filter.since_ms);
-  if (filter.before_event_ms && filter.before_seq) {
-    statement.bind(":before_ms", *filter.before_event_ms);
-    statement.bind(":before_seq", *filter.before_seq);
-  }
+  const Conditions conditions = conditions_of(filter);
+  SQLite::Statement statement(database, select_events() + conditions.text() + " ORDER BY event_ms DESC, seq DESC");
+  conditions.bind_to(statement);
   IncidentReader reader(database);
   std::vector<Incident> incidents;
   while (incidents.size() < filter.limit && statement.executeStep()) {
-    Event opening = event_of(statement);
-    Event last = reader.last_of(opening);
-    if (matches(filter.state, last.to_state)) incidents.push_back(reader.whole(std::move(opening), std::move(last)));
+    Incident incident = reader.read(statement);
+    if (matches(filter.state, incident.last.to_state)) incidents.push_back(std::move(incident));
   }
   return incidents;
+}
+
+void read_events(SQLite::Database& database, const EventFilter& filter, const std::function<bool(const Event&)>& visit) {
+  Conditions conditions;
+  add_conditions(conditions, filter);
+  SQLite::Statement statement(database, select_events() + conditions.text() + " ORDER BY seq");
+  conditions.bind_to(statement);
+  while (statement.executeStep())
+    if (!visit(event_of(statement))) return;
 }
 
 std::vector<Incident> find_incidents(SQLite::Database& database, std::string_view text, std::size_t limit) {
   // A dedup key names its incidents by the prefix `<dedup key>#`, which a range of the index finds; '$' follows '#'.
   SQLite::Statement statement(
-      database,
-      fmt::format("SELECT {} WHERE seq IN ("
-                  "SELECT seq FROM alert_event WHERE incident_id = ?1 AND opens UNION "
-                  "SELECT seq FROM alert_event WHERE incident_id > ?1 || '#' AND incident_id < ?1 || '$' AND dedup_key = ?1 "
-                  "AND opens UNION "
-                  "SELECT seq FROM (SELECT seq FROM alert_event WHERE key = ?1 AND opens ORDER BY event_ms DESC LIMIT ?2)) "
-                  "ORDER BY event_ms DESC, seq DESC LIMIT ?2",
-                  event_columns));
+      database, select_events() +
+                    " WHERE seq IN ("
+                    "SELECT seq FROM alert_event WHERE incident_id = ?1 AND opens UNION "
+                    "SELECT seq FROM alert_event WHERE incident_id > ?1 || '#' AND incident_id < ?1 || '$' AND dedup_key = ?1 "
+                    "AND opens UNION "
+                    "SELECT seq FROM (SELECT seq FROM alert_event WHERE key = ?1 AND opens ORDER BY event_ms DESC LIMIT ?2)) "
+                    "ORDER BY event_ms DESC, seq DESC LIMIT ?2");
   statement.bind(1, std::string(text));
   statement.bind(2, static_cast<std::int64_t>(limit));
   IncidentReader reader(database);
-  return rows(statement, [&reader](SQLite::Statement& row) {
-    Event opening = event_of(row);
-    Event last = reader.last_of(opening);
-    return reader.whole(std::move(opening), std::move(last));
-  });
+  return rows(statement, [&reader](SQLite::Statement& at) { return reader.read(at); });
 }
 
 std::vector<Event> read_timeline(SQLite::Database& database, std::string_view incident_id) {
-  SQLite::Statement statement(database, fmt::format("SELECT {} WHERE incident_id=? ORDER BY ordinal", event_columns));
+  SQLite::Statement statement(database, select_events() + " WHERE incident_id=? ORDER BY ordinal");
   bind_all(statement, {incident_id});
   return rows(statement, event_of);
 }
 
 std::vector<Told> read_told(SQLite::Database& database, std::string_view incident_id) {
-  SQLite::Statement statement(database, fmt::format("SELECT {} WHERE n.incident_id=? ORDER BY n.seq", notification_columns));
+  SQLite::Statement statement(database, select_notifications() + " WHERE n.incident_id=? ORDER BY n.seq");
   bind_all(statement, {incident_id});
-  SQLite::Statement deliveries(database, fmt::format("SELECT {} WHERE notification_id=? ORDER BY seq", delivery_columns));
-  return rows(statement, [&deliveries](SQLite::Statement& row) {
-    Told told{notification_of(row), {}};
+  SQLite::Statement deliveries(database, select_deliveries() + " WHERE notification_id=? ORDER BY seq");
+  return rows(statement, [&deliveries](SQLite::Statement& at) {
+    Told told{notification_of(at), {}};
     deliveries.reset();
     deliveries.bind(1, told.notification.id);
-    told.deliveries = rows(deliveries, delivery_of);
+    told.deliveries = rows(deliveries, row_of<Delivery>);
     return told;
   });
 }
 
 std::vector<DeadLetter> read_dead_letters(SQLite::Database& database, std::string_view pipeline, std::string_view stage,
                                           std::size_t limit) {
-  SQLite::Statement statement(database,
-                              "SELECT id, pipeline, stage, wall_ms, device, record_json, error FROM dead_letter "
-                              "WHERE (?1 = '' OR pipeline = ?1) AND (?2 = '' OR stage = ?2) ORDER BY id DESC LIMIT ?3");
-  bind_all(statement, {pipeline, stage});
-  statement.bind(3, static_cast<std::int64_t>(limit));
-  return rows(statement, [](SQLite::Statement& at) {
-    Row row(at);
-    DeadLetter letter;
-    letter.id = row.integer();
-    letter.pipeline = row.text();
-    letter.stage = row.text();
-    letter.wall_ms = row.integer();
-    letter.device = row.text();
-    letter.record_json = row.text();
-    letter.error = row.text();
-    return letter;
-  });
+  Conditions conditions;
+  conditions.equal("pipeline", std::string(pipeline));
+  conditions.equal("stage", std::string(stage));
+  SQLite::Statement statement(database, fmt::format("SELECT id, {} FROM dead_letter{} ORDER BY id DESC LIMIT {}",
+                                                    columns_of<DeadLetter>().list(), conditions.text(), limit));
+  conditions.bind_to(statement);
+  return rows(statement, letter_of);
 }
 
 }  // namespace millrace::store

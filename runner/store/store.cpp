@@ -35,7 +35,7 @@ std::size_t bytes_of(const Commit& commit) {
   for (const Snapshot& snapshot : commit.snapshots) bytes += sizeof snapshot + (snapshot.data ? snapshot.data->size() : 0);
   return bytes + (commit.removed_states.size() * sizeof(StateKey)) +
          (commit.settled_notifications.size() * sizeof(std::string)) +
-         (commit.delivery_updates.size() * sizeof(DeliveryUpdate));
+         (commit.delivery_updates.size() * sizeof(DeliveryUpdate)) + (commit.silences.size() * sizeof(Silence));
 }
 
 struct PendingCommit {
@@ -127,6 +127,10 @@ struct Store::Impl {
   void answer(PendingCommit& pending, const Outcome& outcome);
   bool flush(std::chrono::milliseconds deadline);
   void note_pause(const Outcome& outcome);
+  std::size_t commits_waiting() {
+    std::lock_guard lock(mutex);
+    return static_cast<std::size_t>(commits_offered - commits_answered);
+  }
   void at(CommitPoint point) const {
     if (options.on_commit_point) options.on_commit_point(point);
   }
@@ -162,6 +166,9 @@ struct Store::Impl {
   DatabasePtr database;  // the writer's: its thread's alone, or guarded by inline_mutex
   HistoryWriter writer;
   std::mutex inline_mutex;
+
+  std::chrono::steady_clock::time_point quiet_until{};  // the writer's, as is what follows
+  bool said_pause = false;
 
   std::mutex read_mutex;
   DatabasePtr reader;  // guarded by read_mutex; opened at the first read
@@ -247,13 +254,22 @@ Outcome Store::Impl::try_write(std::span<const PendingCommit> commits, std::span
 void Store::Impl::note_pause(const Outcome& outcome) {
   const bool damaged = outcome.failure == Failure::damaged;
   const bool paused = damaged || outcome.failure == Failure::passing;
-  if (paused == (figures.paused.value() != 0)) return;
-  figures.paused.set(paused ? 1 : 0);
+  if (paused) figures.failed.add();
+  const bool before = figures.paused.value() != 0;
+  if (!paused && !before) return;
+  if (paused != before) figures.paused.set(paused ? 1 : 0);
+  // A disk that is full now and then must not fill the log, too; neither may a long pause be forgotten.
+  const auto now = std::chrono::steady_clock::now();
+  if (paused && now < quiet_until) return;
+  if (!paused && !said_pause) return;
+  said_pause = paused;
+  if (paused) quiet_until = now + options.say_again;
   if (damaged)
     log(LogLevel::error, fmt::format("history {}: {}; alerts are no longer kept: restart, and it is put aside and begun anew",
                                      path, outcome.what));
   else if (paused)
-    log(LogLevel::error, fmt::format("history {}: {}; history pauses until it can be written", path, outcome.what));
+    log(LogLevel::error, fmt::format("history {}: {}; history pauses until it can be written; {} commits wait", path,
+                                     outcome.what, commits_waiting()));
   else
     log(LogLevel::info, fmt::format("history {}: is written again", path));
 }
@@ -374,6 +390,12 @@ Result<std::vector<Delivery>> Store::pending_deliveries(std::string_view pipelin
 Result<std::vector<Snapshot>> Store::snapshots(std::string_view pipeline, std::string_view stage) {
   return impl_->read([&](SQLite::Database& database) { return read_snapshots(database, pipeline, stage); });
 }
+
+Result<std::vector<Silence>> Store::silences(const SilenceFilter& filter) {
+  return impl_->read([&](SQLite::Database& database) { return read_silences(database, filter); });
+}
+
+const std::string& Store::run_id() const { return impl_->writer.run_id(); }
 
 const Store::Figures& Store::figures() const { return impl_->figures; }
 

@@ -39,6 +39,7 @@ class Store {
     /// How long the start may spend on checking each table of a large file.
     std::chrono::milliseconds check_budget{200};
     std::chrono::milliseconds retry_least{50}, retry_most{2000};
+    std::chrono::milliseconds say_again{60'000};  ///< at most so often it is said that history pauses, or still does
     std::function<void(LogLevel, std::string_view)> log;
     std::function<void(CommitPoint)> on_commit_point;  ///< for tests
   };
@@ -47,6 +48,7 @@ class Store {
   struct Figures {
     Counter commits, rows, transactions;
     Counter refused;               ///< commits answered with an error
+    Counter failed;                ///< attempts at a transaction that the disk did not take
     Counter paused;                ///< gauge: 1 while the disk does not take commits
     Counter queued;                ///< gauge: commits that wait
     Counter dead_letters;          ///< written
@@ -86,8 +88,12 @@ class Store {
   Result<std::vector<Notification>> unsettled(std::string_view pipeline, std::string_view stage);  ///< in order of creation
   Result<std::vector<Delivery>> pending_deliveries(std::string_view pipeline, std::string_view stage);
   Result<std::vector<Snapshot>> snapshots(std::string_view pipeline, std::string_view stage);
+  Result<std::vector<Silence>> silences(const SilenceFilter& filter);
 
   const Figures& figures() const;
+
+  /// Names this run of the program among those of this history: `run_id` of the events that it writes.
+  const std::string& run_id() const;
 
  private:
   struct Impl;

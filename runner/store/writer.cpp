@@ -1,63 +1,41 @@
 #include "runner/store/writer.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/core.h>
 #include <sqlite3.h>
 
 #include <cassert>
 #include <optional>
 #include <string_view>
 
+#include "runner/stage/json.h"
+#include "runner/store/columns.h"
+
 namespace millrace::store {
 namespace {
 
-constexpr const char* insert_event =
-    "INSERT OR IGNORE INTO alert_event (incident_id, ordinal, dedup_key, pipeline, stage, rule, rule_hash, key, from_state, "
-    "to_state, "
-    "level_from, level_to, reason, opens, event_ms, wall_ms, value, threshold, window_kind, window_start_ms, window_end_ms, "
-    "samples, "
-    "aggregates_json, labels_json, message, actor, comment, suppressed_by, run_id) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+// Writes the columns of a row; `further` columns come behind them, given by the expressions `values`.
+template <class Row>
+std::string insert(std::string_view verb, std::string_view table, std::string_view further = {}, std::string_view values = {}) {
+  const ColumnNames columns = columns_of<Row>();
+  return fmt::format("{} INTO {} ({}{}) VALUES ({}{})", verb, table, columns.list(), further, columns.parameters(), values);
+}
 
-constexpr const char* replace_state =
-    "INSERT OR REPLACE INTO alert_state (pipeline, stage, rule, key, rule_hash, state, level, since_json, incident_id, "
-    "opening, events, "
-    "lower_since_ms, last_eval_ms, last_seen_ms, acked_by, acked_ms, last_notified_ms, owed, flaps_json, extra) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
-
-constexpr const char* insert_notification =
-    "INSERT OR IGNORE INTO notification (id, pipeline, stage, link, incident_id, event_seq, rule, key, level, type, quiet, "
-    "created_ms, "
-    "settled_ms, body) "
-    "VALUES (?1,?2,?3,?4,?5,(SELECT seq FROM alert_event WHERE incident_id=?5 AND ordinal=?6),?7,?8,?9,?10,?11,?12,?13,?14)";
-
-constexpr const char* insert_delivery =
-    "INSERT OR IGNORE INTO push_delivery (id, notification_id, pipeline, stage, target, target_index, status, attempts, "
-    "created_ms, "
-    "next_try_ms, delivered_ms, error, body) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)";
-
-constexpr const char* update_delivery =
-    "UPDATE push_delivery SET status=?, attempts=?, next_try_ms=?, delivered_ms=?, error=? WHERE id=?";
-
-// Binds one value after another to a statement; texts are not copied and must live until run().
+// Binds one value after another to a statement, as a visitor of columns.h or called with the names left out. Texts are not
+// copied and must live until run().
 class Binding {
  public:
-  explicit Binding(SQLite::Statement& statement) : statement_(statement) {}
+  explicit Binding(SQLite::Statement& statement, const Commit* commit = nullptr, const std::string* run = nullptr)
+      : statement_(statement), commit_(commit), run_(run) {}
 
   Binding& text(const std::string& value) {
     statement_.bindNoCopy(++index_, value);
     return *this;
   }
   /// An empty text is NULL.
-  Binding& optional_text(const std::string& value) {
-    if (value.empty()) return null();
-    return text(value);
-  }
+  Binding& optional_text(const std::string& value) { return value.empty() ? null() : text(value); }
   Binding& blob(const std::string& value) {
     statement_.bindNoCopy(++index_, value.data(), static_cast<int>(value.size()));
-    return *this;
-  }
-  Binding& literal(std::string_view value) {
-    statement_.bind(++index_, std::string(value));
     return *this;
   }
   template <class Integer>
@@ -66,15 +44,33 @@ class Binding {
     return *this;
   }
   Binding& integer(const std::optional<std::int64_t>& value) { return value ? integer(*value) : null(); }
-  Binding& real(const std::optional<double>& value) {
-    if (!value) return null();
-    statement_.bind(++index_, *value);
+  Binding& status(DeliveryStatus value) {
+    statement_.bind(++index_, std::string(name_of(value)));
     return *this;
   }
   Binding& null() {
     statement_.bind(++index_);
     return *this;
   }
+
+  void text(const char*, const std::string& value) { text(value); }
+  void optional_text(const char*, const std::string& value) { optional_text(value); }
+  void blob(const char*, const std::string& value) { value.empty() ? null() : blob(value); }
+  template <class Integer>
+  void integer(const char*, const Integer& value) {
+    integer(value);
+  }
+  void real(const char*, const std::optional<double>& value) {
+    value ? statement_.bind(++index_, *value) : statement_.bind(++index_);
+  }
+  void status(const char*, DeliveryStatus value) { status(value); }
+  void run_id(const char*, const std::string& value) { optional_text(value.empty() && run_ ? *run_ : value); }
+  template <class Row>
+  void owner(const Row& row) {
+    text(commit_ ? commit_->pipeline : row.pipeline);
+    text(commit_ ? commit_->stage : row.stage);
+  }
+
   void run() {
     // Reset on every way out: a statement left stepping would hold its transaction open.
     struct Reset {
@@ -86,8 +82,22 @@ class Binding {
 
  private:
   SQLite::Statement& statement_;
+  const Commit* commit_;
+  const std::string* run_;
   int index_ = 0;
 };
+
+std::string matchers_json(const Silence& silence) {
+  std::string json = "{";
+  auto add = [&json](std::string_view name, const std::string& wanted) {
+    if (wanted.empty()) return;
+    json += fmt::format("{}\"{}\":", json.size() > 1 ? "," : "", name);
+    append_json_string(json, wanted);
+  };
+  add("rule", silence.rule);
+  add("key", silence.key);
+  return json + "}";
+}
 
 }  // namespace
 
@@ -95,22 +105,25 @@ struct HistoryWriter::Statements {
   explicit Statements(SQLite::Database& database)
       : begin(database, "BEGIN IMMEDIATE"),
         commit(database, "COMMIT"),
-        event(database, insert_event),
-        state(database, replace_state),
+        event(database, insert<Event>("INSERT OR IGNORE", "alert_event", ", dedup_key", ",?")),
+        state(database, insert<State>("INSERT OR REPLACE", "alert_state")),
         remove_state(database, "DELETE FROM alert_state WHERE pipeline=? AND stage=? AND rule=? AND key=?"),
-        notification(database, insert_notification),
+        notification(database, insert<Notification>("INSERT OR IGNORE", "notification", ", event_seq",
+                                                    ",(SELECT seq FROM alert_event WHERE incident_id=? AND ordinal=?)")),
         settle(database, "UPDATE notification SET settled_ms=? WHERE id=? AND settled_ms IS NULL"),
-        delivery(database, insert_delivery),
-        delivery_update(database, update_delivery),
+        delivery(database, insert<Delivery>("INSERT OR IGNORE", "push_delivery")),
+        delivery_update(database,
+                        "UPDATE push_delivery SET status=?, attempts=?, next_try_ms=?, delivered_ms=?, error=? WHERE id=?"),
         snapshot(database, "INSERT OR REPLACE INTO stage_snapshot (pipeline, stage, name, wall_ms, data) VALUES (?,?,?,?,?)"),
         remove_snapshot(database, "DELETE FROM stage_snapshot WHERE pipeline=? AND stage=? AND name=?"),
-        letter(database, "INSERT INTO dead_letter (pipeline, stage, wall_ms, device, record_json, error) VALUES (?,?,?,?,?,?)"),
+        silence(database, insert<Silence>("INSERT OR REPLACE", "silence", ", matchers_json", ",?")),
+        letter(database, insert<DeadLetter>("INSERT", "dead_letter")),
         trim_letters(database,
                      "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE pipeline=? AND stage=? ORDER BY id "
                      "LIMIT ?)") {}
 
   SQLite::Statement begin, commit, event, state, remove_state, notification, settle, delivery, delivery_update, snapshot,
-      remove_snapshot, letter, trim_letters;
+      remove_snapshot, silence, letter, trim_letters;
 };
 
 HistoryWriter::HistoryWriter(SQLite::Database& database, std::size_t dead_letters_per_stage)
@@ -118,6 +131,8 @@ HistoryWriter::HistoryWriter(SQLite::Database& database, std::size_t dead_letter
       statements_(std::make_unique<Statements>(database)),
       dead_letters_per_stage_(dead_letters_per_stage) {
   count_dead_letters();
+  SQLite::Statement starts(database_, "SELECT value FROM meta WHERE name = 'starts'");
+  if (starts.executeStep()) run_id_ = starts.getColumn(0).getString();
 }
 
 HistoryWriter::~HistoryWriter() = default;
@@ -156,7 +171,7 @@ std::size_t HistoryWriter::write(const Commit& commit) {
     Binding(statements_->settle).integer(commit.wall_ms).text(id).run();
   for (const DeliveryUpdate& update : commit.delivery_updates)
     Binding(statements_->delivery_update)
-        .literal(name_of(update.status))
+        .status(update.status)
         .integer(update.attempts)
         .integer(update.next_try_ms)
         .integer(update.delivered_ms)
@@ -164,107 +179,43 @@ std::size_t HistoryWriter::write(const Commit& commit) {
         .text(update.id)
         .run();
   for (const Snapshot& snapshot : commit.snapshots) write(commit, snapshot);
+  for (const Silence& silence : commit.silences) write(commit, silence);
   return commit.events.size() + commit.states.size() + commit.removed_states.size() + commit.notifications.size() +
          commit.deliveries.size() + commit.settled_notifications.size() + commit.delivery_updates.size() +
-         commit.snapshots.size();
+         commit.snapshots.size() + commit.silences.size();
 }
 
 void HistoryWriter::write(const Commit& commit, const Event& event) {
   assert(!event.incident_id.empty() && "an event without an incident could not be told from its own repetition");
   const std::string dedup = dedup_key(commit.pipeline, commit.stage, event.rule, event.key);
-  Binding(statements_->event)
-      .text(event.incident_id)
-      .integer(event.ordinal)
-      .text(dedup)
-      .text(commit.pipeline)
-      .text(commit.stage)
-      .text(event.rule)
-      .optional_text(event.rule_hash)
-      .text(event.key)
-      .text(event.from_state)
-      .text(event.to_state)
-      .optional_text(event.level_from)
-      .optional_text(event.level_to)
-      .text(event.reason)
-      .integer(event.opens)
-      .integer(event.event_ms)
-      .integer(event.wall_ms)
-      .real(event.value)
-      .real(event.threshold)
-      .optional_text(event.window_kind)
-      .integer(event.window_start_ms)
-      .integer(event.window_end_ms)
-      .integer(event.samples)
-      .optional_text(event.aggregates_json)
-      .optional_text(event.labels_json)
-      .optional_text(event.message)
-      .optional_text(event.actor)
-      .optional_text(event.comment)
-      .optional_text(event.suppressed_by)
-      .optional_text(event.run_id)
-      .run();
+  Binding row(statements_->event, &commit, &run_id_);
+  visit(row, event);
+  row.text(dedup).run();
 }
 
 void HistoryWriter::write(const Commit& commit, const State& state) {
-  Binding row(statements_->state);
-  row.text(commit.pipeline)
-      .text(commit.stage)
-      .text(state.rule)
-      .text(state.key)
-      .optional_text(state.rule_hash)
-      .text(state.state)
-      .optional_text(state.level)
-      .optional_text(state.since_json)
-      .optional_text(state.incident_id)
-      .integer(state.opening)
-      .integer(state.events)
-      .integer(state.lower_since_ms)
-      .integer(state.last_eval_ms)
-      .integer(state.last_seen_ms)
-      .optional_text(state.acked_by)
-      .integer(state.acked_ms)
-      .integer(state.last_notified_ms)
-      .optional_text(state.owed)
-      .optional_text(state.flaps_json);
-  state.extra.empty() ? row.null() : row.blob(state.extra);
+  Binding row(statements_->state, &commit);
+  visit(row, state);
   row.run();
 }
 
 void HistoryWriter::write(const Commit& commit, const Notification& notification) {
-  Binding(statements_->notification)
-      .text(notification.id)
-      .text(commit.pipeline)
-      .text(commit.stage)
-      .text(notification.link)
-      .text(notification.incident_id)
-      .integer(notification.event_ordinal)
-      .text(notification.rule)
-      .text(notification.key)
-      .optional_text(notification.level)
-      .text(notification.type)
-      .integer(notification.quiet)
-      .integer(notification.created_ms)
-      .integer(notification.settled_ms)
-      .optional_text(notification.body)
-      .run();
+  Binding row(statements_->notification, &commit);
+  visit(row, notification);
+  row.text(notification.incident_id).integer(notification.event_ordinal).run();
 }
 
 void HistoryWriter::write(const Commit& commit, const Delivery& delivery) {
-  Binding(statements_->delivery)
-      .text(delivery.id)
-      .text(delivery.notification_id)
-      .text(commit.pipeline)
-      .text(commit.stage)
-      .text(delivery.target)
-      .integer(delivery.target_index)
-      .literal(name_of(delivery.status))
-      .integer(delivery.attempts)
-      .integer(delivery.created_ms)
-      .integer(delivery.next_try_ms)
-      .integer(delivery.delivered_ms)
-      .optional_text(delivery.error)
-      .optional_text(delivery.body)
-      .run();
+  Binding row(statements_->delivery, &commit);
+  visit(row, delivery);
+  row.run();
+}
+
+void HistoryWriter::write(const Commit& commit, const Silence& silence) {
+  const std::string matchers = matchers_json(silence);
+  Binding row(statements_->silence, &commit);
+  visit(row, silence);
+  row.text(matchers).run();
 }
 
 void HistoryWriter::write(const Commit& commit, const Snapshot& snapshot) {
@@ -282,14 +233,9 @@ void HistoryWriter::write(const Commit& commit, const Snapshot& snapshot) {
 }
 
 std::size_t HistoryWriter::write(const DeadLetter& letter) {
-  Binding(statements_->letter)
-      .text(letter.pipeline)
-      .text(letter.stage)
-      .integer(letter.wall_ms)
-      .optional_text(letter.device)
-      .text(letter.record_json)
-      .text(letter.error)
-      .run();
+  Binding row(statements_->letter);
+  visit(row, letter);
+  row.run();
   std::size_t& count = dead_letters_[{letter.pipeline, letter.stage}];
   ++count;
   if (count <= dead_letters_per_stage_) return 0;

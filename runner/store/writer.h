@@ -33,6 +33,9 @@ class HistoryWriter {
   /// Returns how many older dead letters of the stage had to go.
   std::size_t write(const DeadLetter& letter);
 
+  /// Of the events that do not name one: which start of the program this is.
+  const std::string& run_id() const { return run_id_; }
+
  private:
   struct Statements;
 
@@ -41,11 +44,13 @@ class HistoryWriter {
   void write(const Commit& commit, const Notification& notification);
   void write(const Commit& commit, const Delivery& delivery);
   void write(const Commit& commit, const Snapshot& snapshot);
+  void write(const Commit& commit, const Silence& silence);
   void count_dead_letters();
 
   SQLite::Database& database_;
   std::unique_ptr<Statements> statements_;
   std::size_t dead_letters_per_stage_;
+  std::string run_id_;
   std::map<std::pair<std::string, std::string>, std::size_t> dead_letters_;  ///< rows there are, by pipeline and stage
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "runner/stage/alert_desk.h"
 #include "runner/supervise/supervisor.h"
 
 namespace millrace::supervise {
@@ -39,7 +40,11 @@ void SupervisedDesks::acknowledge(const std::string& pipeline, Seen seen, std::f
     supervisor_.post(pipeline, view.stage, [asked, seen](AnyStage& any) {
       auto* transform = std::get_if<std::unique_ptr<Transform>>(&any);
       auto* desk = transform ? dynamic_cast<AlertDesk*>(transform->get()) : nullptr;
-      if (desk) asked->said(desk->acknowledge(seen.key, seen.rule, seen.by, SystemClock().now()));
+      if (!desk) return;
+      desk->acknowledge({seen.key, seen.rule, {}, seen.by, {}}, SystemClock().now(),
+                        [asked](const Result<std::vector<Acknowledged>>& said) {
+                          asked->said(said ? Result<void>{} : Result<void>(said.error()));
+                        });
     });
   }
 }

@@ -74,6 +74,7 @@ void add_history(Page& page, const store::Store::Figures& f) {
   page.counter("millrace_history_transactions_total", "Transactions that the commits were grouped into.", {},
                f.transactions.value());
   page.counter("millrace_history_refused_total", "Commits answered with an error.", {}, f.refused.value());
+  page.counter("millrace_history_failed_total", "Attempts at a transaction that the disk did not take.", {}, f.failed.value());
   page.gauge("millrace_history_paused", "1 while the disk does not take commits.", {}, f.paused.value());
   page.gauge("millrace_history_queued", "Commits that wait.", {}, f.queued.value());
   page.counter("millrace_dead_letters_total", "Dead letters written.", {}, f.dead_letters.value());

@@ -390,6 +390,7 @@ std::vector<StageView> RunningPipeline::views() const {
     StageView view{definition_.name,
                    slot.definition.id,
                    slot.definition.plugin->name,
+                   slot.definition.plugin->keeps_alerts,
                    slot.runner->condition(),
                    slot.runner->host().shared_figures(),
                    0,

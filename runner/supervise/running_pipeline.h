@@ -21,6 +21,7 @@ namespace millrace::supervise {
 /// What `/metrics` and `/readyz` show of one stage; read from any thread.
 struct StageView {
   std::string pipeline, stage, plugin;
+  bool keeps_alerts;
   Condition condition;
   std::shared_ptr<StageFigures> figures;
   std::uint64_t queued_records, queued_bytes;  ///< in its input links

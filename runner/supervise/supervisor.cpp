@@ -407,6 +407,8 @@ Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& 
     return metrics_text(stages, &store_.figures(), listeners, clock_.behind());
   });
   add(routes.add("/metrics", http::demand(routes.access(), http::Right::read, std::move(metrics))));
+  if (options_.further_routes)
+    for (http::Route& route : options_.further_routes(routes)) made->routes.push_back(std::move(route));
   if (!options_.page.empty()) add(routes.add_prefix("/", http::serve_files(options_.page)));
   Result<std::uint16_t> port = made->listener->start();
   if (!port) return port.error();
@@ -448,7 +450,9 @@ std::vector<BrokenFile> Supervisor::broken_files() const {
   std::lock_guard lock(mutex_);
   std::vector<BrokenFile> broken;
   for (const auto& [file, entry] : entries_)
-    if (entry.failed || !entry.broken.empty()) broken.push_back({file.string(), entry.running != nullptr});
+    // One whose listener is up and whose stages are not yet would else pass for ready.
+    if (entry.failed || !entry.broken.empty() || (!entry.running && !entry.ended))
+      broken.push_back({file.string(), entry.running != nullptr});
   return broken;
 }
 

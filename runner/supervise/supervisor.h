@@ -35,6 +35,8 @@ class Supervisor {
     std::span<const http::StaticFile> page;    ///< served at / by every listener
     Duration drain = 8s;                       ///< how long a stop waits for what is on its way
     std::function<void(LogLevel, std::string_view)> log;
+    /// Claims further paths of a listener before it starts, for as long as what it returns lives.
+    std::function<std::vector<http::Route>(http::Routes&)> further_routes;
     std::function<void(std::string_view address)> on_page;  ///< a listener serves the page here
   };
 

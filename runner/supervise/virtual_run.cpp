@@ -204,33 +204,39 @@ Result<void> VirtualRun::feed(Batch batch, const std::string& source) {
   return {};
 }
 
-template <class Desk, class F>
+template <class Desk, class T, class F>
 Result<void> VirtualRun::at_desks(F&& f) {
-  Result<void> result = invalid("the pipeline has no stage that keeps alerts");
-  bool accepted = false;
+  // In virtual time commits are inline, so that the answer comes within the call.
+  auto result = std::make_shared<Result<void>>(invalid("the pipeline has no stage that keeps alerts"));
+  auto accepted = std::make_shared<bool>(false);
   for (auto& runner : runners_) {
-    runner->post([&](AnyStage& stage) {
+    runner->post([=, &f](AnyStage& stage) {
       auto* desk = as<Desk>(stage);
       if (!desk) return;
-      Result<void> answer = f(*desk);
-      if (!accepted) result = answer;  // one that knows it is enough
-      accepted = accepted || answer.has_value();
+      f(*desk, DeskAnswer<T>([=](const Result<T>& answer) {
+        if (*accepted) return;  // one that knows it is enough
+        *accepted = answer.has_value();
+        *result = answer ? Result<void>{} : Result<void>(answer.error());
+      }));
     });
   }
   settle();
-  return result;
+  return *result;
 }
 
-Result<void> VirtualRun::acknowledge(std::string_view key, std::string_view rule, std::string_view by) {
-  return at_desks<AlertDesk>([&](AlertDesk& desk) { return desk.acknowledge(key, rule, by, clock_.now()); });
+Result<void> VirtualRun::acknowledge(const Acknowledgement& acknowledgement) {
+  return at_desks<AlertDesk, std::vector<Acknowledged>>(
+      [&](AlertDesk& desk, auto answer) { desk.acknowledge(acknowledgement, clock_.now(), std::move(answer)); });
 }
 
 Result<void> VirtualRun::silence(const Silence& silence) {
-  return at_desks<SilenceDesk>([&](SilenceDesk& desk) { return desk.silence(silence, clock_.now()); });
+  return at_desks<SilenceDesk, Silence>(
+      [&](SilenceDesk& desk, auto answer) { desk.silence(silence, clock_.now(), std::move(answer)); });
 }
 
 Result<void> VirtualRun::unsilence(const Silence& which) {
-  return at_desks<SilenceDesk>([&](SilenceDesk& desk) { return desk.unsilence(which, clock_.now()); });
+  return at_desks<SilenceDesk, std::vector<Silence>>(
+      [&](SilenceDesk& desk, auto answer) { desk.unsilence(which, clock_.now(), std::move(answer)); });
 }
 
 Result<void> VirtualRun::restart(Time down, Time up, Windows windows) {

@@ -9,7 +9,7 @@
 
 #include "runner/graph/pipeline.h"
 #include "runner/link/link.h"
-#include "runner/stage/silence.h"
+#include "runner/stage/alert_desk.h"
 #include "runner/stage/trace.h"
 #include "runner/store/store.h"
 #include "runner/supervise/stage_runner.h"
@@ -61,7 +61,7 @@ class VirtualRun {
   Result<void> feed(Batch batch, const std::string& source = "");
 
   /// Somebody acknowledges an alert: in the stages that keep alerts. It is well if one of them knows the rule.
-  Result<void> acknowledge(std::string_view key, std::string_view rule, std::string_view by);
+  Result<void> acknowledge(const Acknowledgement& acknowledgement);
 
   /// Somebody mutes alerts, or ends that, in the same stages.
   Result<void> silence(const Silence& silence);
@@ -95,7 +95,7 @@ class VirtualRun {
   void count(StageRunner& ended);
   void settle();
   Result<void> refused() const;
-  template <class Desk, class F>
+  template <class Desk, class T, class F>
   Result<void> at_desks(F&& f);
 
   std::string name_;  ///< of the pipeline, as a reload leaves it

@@ -226,6 +226,22 @@ const BENCHMARKS = {
     await mosquitto.stop();
   },
 
+  async history() {
+    // On the disk of the data folders, not in a temporary folder that may be in memory.
+    const folder = join(BUILD, 'bench', `history-${process.pid}`);
+    try {
+      const text = await output(join(BUILD, 'bench', 'store_bench'), ['--folder', folder, '--messages', '1000']);
+      const figures = text.trim().split('\n').map((line) => JSON.parse(line));
+      for (const { figure, per_second, cpu_us_each } of figures.filter((f) => f.per_second)) {
+        note(`history: ${figure.replaceAll('_', ' ')}`, per_second, 'a second', figure === 'transitions' ? 'at least 50,000' : '');
+        note(`history: ${figure.replaceAll('_', ' ')}, CPU`, cpu_us_each, 'us each');
+      }
+      for (const { of, ms } of figures.filter((f) => f.figure === 'page')) note(`5 million events: page (${of})`, ms, 'ms', of === 'newest' ? '50' : '');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+
   async latency() {
     const mosquitto = await broker();
     for (const rate of [100, 1000]) {

@@ -58,7 +58,7 @@ export class Instance {
 
   /// Starts it, without waiting for anything.
   launch(args = ['run', this.path('pipeline.yaml'), '--data', this.data, '--listen', this.address, ...this.args]) {
-    this.child = new Child(this.t, MILLRACE, args, { cwd: this.folder, env: this.env });
+    this.child = new Child(this.t, this.program ?? MILLRACE, args, { cwd: this.folder, env: this.env });
     return this.child;
   }
 

@@ -144,6 +144,11 @@ TEST_CASE("alerts list shows incidents newest first, for people and for programs
   CHECK(listed({"--state", "open"}).size() == 1);
   CHECK(listed({"--state", "OK"}).size() == 1);
   CHECK(listed({"--since", "1h"}).size() == 1);
+  CHECK(listed({"--until", "1h"}).size() == 1);
+  CHECK(listed({"--since", "2020-01-01T00:00:00Z", "--until", "2020-02-01T00:00:00Z"}).empty());
+  CHECK(listed({"--state", "firing"}).size() == 1);
+  CHECK(listed({"--stage", "house/climate"}).size() == 2);
+  CHECK(listed({"--stage", "barn/climate"}).empty());
   CHECK(listed({"--rule", "cold"}).empty());
   CHECK(listed({"--key", "room"}).size() == 2);
   CHECK(listed({"--limit", "1"}).size() == 1);
@@ -167,9 +172,39 @@ TEST_CASE("alerts says what is wrong with its use") {
   Site site;
   CHECK(site.alerts({"list", "--state", "SLEEPING"}).status == cli::wrong_use);
   CHECK(site.alerts({"show"}).status == cli::wrong_use);
-  Outcome since = site.alerts({"list", "--since", "10"});
-  CHECK(since.status == cli::failed);
-  CHECK_THAT(since.err, Contains("--since"));
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {},
+           {"lst"},
+           {"list", "--since", "10"},
+           {"list", "--since", "yesterday"},
+           {"list", "--until", ""},
+           {"list", "--limit", "0"},
+           {"list", "--limit", "many"},
+           {"list", "--format", "xml"},
+           {"list", "surplus"},
+           {"show", "room", "--state", "open"},
+           {"ack"},
+           {"ack", "room", "--comment"},
+           {"comment", "room"},
+           {"comment", "room", ""},
+           {"silence"},
+           {"silence", "--for", "ever"},
+           {"silence", "--for", "0s"},
+           {"silence", "--for", "2h", "--to", "2050-01-01T00:00:00Z"},
+           {"silence", "--to", "1h"},
+           {"silence", "--for", "2h", "--in", "soon"},
+           {"silence", "--for", "2h", "--in", "1h", "--from", "2050-01-01T00:00:00Z"},
+           {"unsilence"},
+           {"silences", "--since", "1h"},
+           {"export", "--format", "json"},
+       }) {
+    CAPTURE(wrong);
+    CHECK(site.alerts(wrong).status == cli::wrong_use);
+  }
+  ::unsetenv("USER");
+  CHECK(site.alerts({"ack", "room"}).status == cli::wrong_use);
+  CHECK(site.alerts({"silence", "--for", "2h"}).status == cli::wrong_use);
+  ::setenv("USER", "ada", 1);
   Outcome nowhere = run({"list", "--data", (site.scratch.path() / "nowhere").string()}, site.scratch.path());
   CHECK(nowhere.status == cli::failed);
   CHECK_THAT(nowhere.err, Contains("no history"));
@@ -184,7 +219,8 @@ TEST_CASE("alerts ack asks the running instance, and only for what is open") {
   auto folder = store::DataFolder::lock(site.data);
   std::mutex mutex;
   std::vector<json> requests;
-  std::string answer = R"({"ok": true})";
+  std::string answer =
+      R"({"ok": true, "alerts": [{"rule": "hot", "key": "room", "outcome": "acknowledged", "acked_by": "ada"}]})";
   auto server = cli::ControlServer::serve(folder->control_socket(), [&](std::string_view request) {
                   std::lock_guard lock(mutex);
                   requests.push_back(json::parse(request));
@@ -202,6 +238,11 @@ TEST_CASE("alerts ack asks the running instance, and only for what is open") {
                             {"incident", "house/climate/hot/room#2"},
                             {"by", "ada"},
                             {"comment", "on my way"}});
+  answer = R"({"ok": true, "alerts": [{"rule": "hot", "key": "room", "outcome": "already", "acked_by": "ada"}]})";
+  Outcome second = site.alerts({"ack", "room", "--by", "bob"});
+  CHECK(second.status == 0);
+  CHECK_THAT(second.out, Contains("was already acknowledged by ada") && Contains("ignored"));
+  requests.pop_back();
   Outcome over = site.alerts({"ack", "house/climate/hot/room#1", "--by", "ada"});
   CHECK(over.status == cli::failed);
   CHECK_THAT(over.err, Contains("has ended already"));
@@ -214,7 +255,7 @@ TEST_CASE("alerts ack asks the running instance, and only for what is open") {
 
 TEST_CASE("alerts silence and unsilence ask the running instance for just what was said") {
   Site site;
-  Outcome idle = site.alerts({"silence", "--for", "2h"});
+  Outcome idle = site.alerts({"silence", "--for", "2h", "--by", "ada"});
   CHECK(idle.status == cli::failed);
   CHECK_THAT(idle.err, Contains("no instance runs"));
   CHECK(site.alerts({"silence", "--key", "room"}).status == cli::wrong_use);
@@ -222,7 +263,7 @@ TEST_CASE("alerts silence and unsilence ask the running instance for just what w
   auto folder = store::DataFolder::lock(site.data);
   std::mutex mutex;
   std::vector<json> requests;
-  std::string answer = R"({"ok": true})";
+  std::string answer = R"({"ok": true, "silences": [{"id": "room@1", "pipeline": "house", "stage": "climate", "to": 9}]})";
   auto server = cli::ControlServer::serve(folder->control_socket(), [&](std::string_view request) {
                   std::lock_guard lock(mutex);
                   requests.push_back(json::parse(request));
@@ -234,24 +275,73 @@ TEST_CASE("alerts silence and unsilence ask the running instance for just what w
   REQUIRE(requests.size() == 1);
   json asked = requests[0];
   CHECK(asked["to"].get<std::int64_t>() - asked["from"].get<std::int64_t>() == 7'200'000);
-  CHECK(json::parse(silenced.out)["silence"] == asked["id"]);
+  CHECK(json::parse(silenced.out)[0]["id"] == "room@1");
   asked.erase("from");
   asked.erase("to");
-  asked.erase("id");
   CHECK(asked == json{{"command", "silence"},
                       {"pipeline", "house"},
                       {"stage", "climate"},
                       {"key", "room"},
                       {"by", "ada"},
                       {"comment", "painting"}});
-  const std::string id = json::parse(silenced.out)["silence"];
-  CHECK(site.alerts({"unsilence", id}).status == 0);
-  CHECK(requests[1] == json{{"command", "unsilence"}, {"id", id}});
+  CHECK(site.alerts({"unsilence", "room@1", "--by", "bob"}).status == 0);
+  CHECK(requests[1] == json{{"command", "unsilence"}, {"id", "room@1"}, {"by", "bob"}});
+  CHECK(site.alerts({"silence", "--from", "2050-01-01T00:00:00Z", "--to", "2050-01-02T00:00:00Z", "--by", "ada"}).status == 0);
+  CHECK(requests[2]["from"] == 2'524'608'000'000);
+  CHECK(requests[2]["to"] == 2'524'694'400'000);
   answer = R"({"ok": false, "error": "no silence is called 'x'"})";
-  Outcome refused = site.alerts({"unsilence", "x"});
+  Outcome refused = site.alerts({"unsilence", "x", "--by", "bob"});
   CHECK(refused.status == cli::failed);
   CHECK_THAT(refused.err, Contains("no silence is called 'x'"));
-  Outcome endless = site.alerts({"silence", "--for", "ever"});
-  CHECK(endless.status == cli::failed);
-  CHECK_THAT(endless.err, Contains("--for"));
+}
+
+TEST_CASE("alerts show tells of silences and comments, and silences lists those that hold") {
+  Site site;
+  {
+    auto store = store::Store::open(site.data).value();
+    const auto now = to_whole_millis(SystemClock().now());
+    store::Commit commit;
+    commit.pipeline = "house";
+    commit.stage = "climate";
+    store::Silence silence;
+    silence.id = "painting";
+    silence.key = "room";
+    silence.from_ms = silence.created_ms = now - 30'000;
+    silence.to_ms = now + 3'600'000;
+    silence.author = "ada";
+    commit.silences.push_back(silence);
+    silence.id = "over";
+    silence.ended_ms = now - 1000;
+    commit.silences.push_back(silence);
+    silence.id = "elsewhere";
+    silence.key = "attic";
+    silence.ended_ms.reset();
+    commit.silences.push_back(silence);
+    store->commit(std::move(commit), {});
+    REQUIRE(store->flush());
+  }
+  json shown = json::parse(site.alerts({"show", "room", "--format", "json"}).out);
+  REQUIRE(shown[0]["silences"].size() == 2);
+  CHECK(shown[0]["silences"][0]["id"] == "over");
+  CHECK(shown[0]["silences"][0]["state"] == "ended");
+  CHECK(shown[0]["silences"][1]["state"] == "active");
+  CHECK_THAT(site.alerts({"show", "room"}).out, Contains("silence painting") && Contains("by ada"));
+  CHECK(json::parse(site.alerts({"silences", "--format", "json"}).out).size() == 2);
+  CHECK(json::parse(site.alerts({"silences", "--all", "--format", "json"}).out).size() == 3);
+  CHECK_THAT(site.alerts({"silences"}).out, Contains("painting") && !Contains("over"));
+}
+
+TEST_CASE("alerts export writes every event with all its columns, as CSV and as JSON lines") {
+  Site site;
+  const std::string csv = site.alerts({"export"}).out;
+  CHECK(csv.starts_with("seq,incident_id,ordinal,pipeline,stage,rule,"));
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 4);
+  CHECK_THAT(csv, Contains("1,house/climate/hot/room#1,1,house,climate,hot,,room,OK,FIRING,") && Contains(",31.5,"));
+  const std::string lines = site.alerts({"export", "--format", "jsonl", "--since", "1h"}).out;
+  const json event = json::parse(lines);
+  CHECK(event["incident_id"] == "house/climate/hot/room#2");
+  CHECK(event["value"] == 31.5);
+  CHECK(event["run_id"] == "1");
+  CHECK_FALSE(event.contains("comment"));
+  CHECK(site.alerts({"export", "--rule", "cold", "--format", "jsonl"}).out.empty());
 }

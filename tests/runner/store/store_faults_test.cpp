@@ -123,7 +123,7 @@ TEST_CASE("a history of a newer program is refused and left alone") {
   auto store = Store::open(folder.path());
   REQUIRE_FALSE(store);
   CHECK(store.error().kind == ErrorKind::invalid);
-  CHECK_THAT(store.error().what, Catch::Matchers::Contains("newer Millrace") && Catch::Matchers::Contains("769"));
+  CHECK_THAT(store.error().what, Catch::Matchers::Contains("newer Millrace") && Catch::Matchers::Contains("schema 77"));
   CHECK(bytes_of(path) == bytes);
   auto reader = HistoryReader::open(folder.path());
   REQUIRE_FALSE(reader);

@@ -372,3 +372,53 @@ TEST_CASE("many threads may commit at once") {
   REQUIRE(answers.wait_for_good(800));
   CHECK(value(store->states("house", "climate")).size() == 800);
 }
+
+TEST_CASE("a silence is kept for its stage, replaced under its name, and found as long as it holds") {
+  test::TempFolder folder;
+  {
+    auto store = open(folder.path());
+    Commit commit = of_stage();
+    commit.silences.push_back({"night", "hot", "a \"quoted\" key", 1000, 9000, "ada", "asleep", 900, {}, "", ""});
+    commit.silences.push_back({"all", "", "", 2000, 3000, "", "", 900, {}, "", ""});
+    commit.events.push_back(event("a", 1, 1, "OK", "FIRING", "condition", 5000));
+    store->commit(commit, {});
+    Commit other = of_stage();
+    other.stage = "cellar";
+    other.silences.push_back({"night", "", "", 1000, 2000, "", "", 900, {}, "", ""});
+    store->commit(other, {});
+    commit.events.clear();
+    commit.silences[1].ended_ms = 2500;
+    store->commit(commit, {});
+    REQUIRE(store->flush());
+  }
+  auto store = open(folder.path());
+  auto ids = [&](const SilenceFilter& filter) {
+    std::vector<std::string> all;
+    for (const Silence& s : value(store->silences(filter))) all.push_back(s.stage + "/" + s.id);
+    return all;
+  };
+  using Ids = std::vector<std::string>;
+  CHECK(ids({}) == Ids{"cellar/night", "climate/night", "climate/all"});
+  CHECK(ids({"house", "climate", {}}) == Ids{"climate/night", "climate/all"});
+  CHECK(ids({"house", "climate", 2499}) == Ids{"climate/night", "climate/all"});
+  CHECK(ids({"house", "climate", 2500}) == Ids{"climate/night"});
+  CHECK(ids({"house", "climate", 9000}).empty());
+  const Silence night = value(store->silences({"house", "climate", {}}))[0];
+  CHECK(night.rule == "hot");
+  CHECK(night.key == "a \"quoted\" key");
+  CHECK(night.author == "ada");
+  CHECK(night.comment == "asleep");
+  CHECK_FALSE(night.ended_ms);
+}
+
+TEST_CASE("each event says which run has written it") {
+  test::TempFolder folder;
+  for (int run = 1; run <= 3; ++run) {
+    auto store = open(folder.path());
+    CHECK(store->run_id() == std::to_string(run));
+    store->commit(opening("room", static_cast<std::uint64_t>(run)), {});
+    REQUIRE(store->flush());
+    auto reader = value(HistoryReader::open(folder.path()));
+    CHECK(value(reader->timeline("house/climate/hot/room#" + std::to_string(run)))[0].run_id == std::to_string(run));
+  }
+}
