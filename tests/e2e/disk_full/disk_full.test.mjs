@@ -84,13 +84,13 @@ test('a full disk holds alerts up and nothing else, and no alert is lost', async
   const kept = async () => (await instance.query('select count(*) as n from alert_event'))[0].n;
   read(0, 10);
   await until('ten alerts', async () => (await kept()) === 10);
-  assert.deepEqual(await readiness(instance), { status: 200, history: 'written', degraded: false });
+  assert.deepEqual(await readiness(instance), { code: 200, paused: false, status: 'ready' });
 
   disk.fill();
   read(10, COUNT);
   await until('history to pause', async () => (await instance.metric('millrace_history_paused')) === 1);
   await until('everything live to pass', () => readJsonLines(instance.path('out.jsonl')).length === COUNT);
-  assert.deepEqual(await readiness(instance), { status: 200, history: 'paused', degraded: true });
+  assert.deepEqual(await readiness(instance), { code: 200, paused: true, status: 'degraded' });
   const failed = await instance.metric('millrace_history_failed_total');
   await until('further attempts', async () => (await instance.metric('millrace_history_failed_total')) >= failed + 3);
   assert.ok((await kept()) < COUNT);
@@ -101,7 +101,7 @@ test('a full disk holds alerts up and nothing else, and no alert is lost', async
   disk.free();
   await until('all alerts', async () => (await kept()) === COUNT);
   await until('history to go on', async () => (await instance.metric('millrace_history_paused')) === 0);
-  assert.deepEqual(await readiness(instance), { status: 200, history: 'written', degraded: false });
+  assert.deepEqual(await readiness(instance), { code: 200, paused: false, status: 'ready' });
   assert.equal(lines(/is written again/), 1);
   await instance.down();
   const rows = await instance.query('select count(distinct incident_id) as incidents, count(*) as events from alert_event');
@@ -111,6 +111,6 @@ test('a full disk holds alerts up and nothing else, and no alert is lost', async
 
 async function readiness(instance) {
   const response = await fetch(`${instance.url}/readyz`);
-  const { history, degraded } = await response.json();
-  return { status: response.status, history, degraded };
+  const { history_paused: paused, status } = await response.json();
+  return { code: response.status, paused, status };
 }
