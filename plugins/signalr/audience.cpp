@@ -62,8 +62,8 @@ Result<void> Template::fill(const Record& record, std::string& out) const {
     const Value* value = record.fields.find(part.text);
     std::optional<std::string> text = value ? text_of(*value) : std::nullopt;
     if (!text)
-      return rejected(fmt::format("`to` needs '{}': {}", part.text,
-                                  value ? "it is no text, integer or bool" : "there is no such field"));
+      return rejected(
+          fmt::format("`to` needs '{}': {}", part.text, value ? "it is no text, integer or bool" : "there is no such field"));
     out += *text;
   }
   return {};

@@ -58,7 +58,7 @@ std::uint64_t History::first(std::uint32_t place, std::uint64_t newest) const {
 }
 
 std::vector<std::shared_ptr<const History::Kept>> History::range(std::uint32_t place, std::uint64_t from,
-                                                                  std::uint64_t to) const {
+                                                                 std::uint64_t to) const {
   std::vector<std::shared_ptr<const Kept>> found;
   if (place >= tracks_.size()) return found;
   const Track& track = tracks_[place];

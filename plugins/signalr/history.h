@@ -19,8 +19,8 @@ class History {
   using Clock = std::chrono::steady_clock;
 
   struct Limits {
-    std::uint32_t records = 100;         ///< a series; 0 keeps nothing
-    std::size_t bytes = 16U << 20U;      ///< of all, in both encodings
+    std::uint32_t records = 100;     ///< a series; 0 keeps nothing
+    std::size_t bytes = 16U << 20U;  ///< of all, in both encodings
     std::chrono::milliseconds age = std::chrono::minutes(5);
 
     friend bool operator==(const Limits&, const Limits&) = default;

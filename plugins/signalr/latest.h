@@ -13,9 +13,9 @@
 
 namespace millrace::signalr {
 
-/// The newest record of each series (a device and a set of field names, on one channel): what a client gets on joining, and what
-/// a slow client gets in place of all it missed. Numbers the records of each series, from 1. At most `limit` series; a new one
-/// beyond takes the place of the one that has been silent for longest.
+/// The newest record of each series (a device and a set of field names, on one channel): what a client gets on joining, and
+/// what a slow client gets in place of all it missed. Numbers the records of each series, from 1. At most `limit` series; a new
+/// one beyond takes the place of the one that has been silent for longest.
 class Latest {
  public:
   static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();

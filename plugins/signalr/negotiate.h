@@ -11,8 +11,8 @@ std::string random_id();
 
 struct Negotiation {
   int version = 0;
-  bool stateful = false;  ///< asks for stateful reconnect
-  std::string error;      ///< for the client; empty if it may go on
+  bool stateful = false;          ///< asks for stateful reconnect
+  std::string error;              ///< for the client; empty if it may go on
   std::string access_token = {};  ///< for the client to connect with; empty: none is needed
 };
 

@@ -30,8 +30,8 @@ class Inbox {
   };
 
   struct Options {
-    std::uint64_t limit = 1ULL << 30U;     ///< bytes on disk
-    std::uint64_t reserve = 0;  ///< bytes beyond the limit, for what still comes while its sender is being told to stop
+    std::uint64_t limit = 1ULL << 30U;  ///< bytes on disk
+    std::uint64_t reserve = 0;          ///< bytes beyond the limit, for what still comes while its sender is being told to stop
     std::uint64_t segment = 16ULL << 20U;  ///< bytes a file; made smaller if the limit holds fewer than eight
     Sync sync = Sync::os;
     std::optional<std::uint64_t> first_sequence;  ///< of a new log; default: the wall clock in microseconds, so that it rises

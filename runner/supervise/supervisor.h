@@ -120,7 +120,7 @@ class Supervisor {
   std::map<std::filesystem::path, std::shared_ptr<http::TokenKeys>> token_keys_;
   int signals_ = -1;
   int wakes_ = -1;
-  int steps_ = -1;  ///< readable when somebody has set the system's clock
+  int steps_ = -1;       ///< readable when somebody has set the system's clock
   bool loaded_ = false;  ///< what was named, for the first time
   bool stop_asked_ = false;
   bool reload_asked_ = false;
