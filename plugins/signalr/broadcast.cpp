@@ -199,7 +199,7 @@ void Hub::broadcast_event(const Shown& shown) {
 std::vector<Connection*> Hub::members(const Audience& audience) const {
   std::vector<Connection*> found;
   auto add = [&](Connection* connection) {
-    if (connection->protocol() && !audience.excepts(connection->id())) found.push_back(connection);
+    if (connection->protocol() && !connection->gone() && !audience.excepts(connection->id())) found.push_back(connection);
   };
   switch (audience.reach) {
     case Reach::interested:
@@ -331,7 +331,7 @@ std::vector<Encoded> Hub::latest(const Connection& connection, const std::vector
 
 void Hub::for_each(const std::function<void(Connection&)>& visit) const {
   for (const auto& connection : connections_)
-    if (connection->protocol()) visit(*connection);
+    if (connection->protocol() && !connection->gone()) visit(*connection);
 }
 
 }  // namespace millrace::signalr

@@ -157,7 +157,8 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void part_user(const std::string& user);
   bool user_in_group(const std::string& user, const std::string& group) const;
 
-  /// The client of that id, or null.
+  /// The client of that id, or null. Here and below, one that is being closed is not there any more, whether or not its client
+  /// has taken note.
   std::shared_ptr<Connection> find(std::string_view id) const;
 
   /// Everybody in an audience; of Reach::interested, everybody.

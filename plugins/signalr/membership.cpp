@@ -174,7 +174,7 @@ bool Hub::user_in_group(const std::string& user, const std::string& group) const
 
 std::shared_ptr<Connection> Hub::find(std::string_view id) const {
   auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : found->second->shared_from_this();
+  return found == by_id_.end() || found->second->gone() ? nullptr : found->second->shared_from_this();
 }
 
 }  // namespace millrace::signalr
