@@ -73,7 +73,7 @@ test('the page', async (t) => {
     }
     assert.deepEqual(await page.locator('[data-panel=accelerometer] .axis-name').allTextContents(), ['x', 'y', 'z']);
     await page.getByRole('img', { name: /^Temperature of AZ3166-1, last minute\. now \S+ °C, lowest \S+, highest \S+\.$/ }).waitFor();
-    await page.waitForFunction(drawnColours, 'temperature');
+    await page.waitForFunction(drawnColours, ['temperature', 20]);
     await page.getByRole('button', { name: '15 min' }).click();
     await page.getByRole('img', { name: /^Temperature of AZ3166-1, last 15 minutes\./ }).waitFor();
     assert.deepEqual(complaints, []);
@@ -156,7 +156,7 @@ test('the page says when the server is gone, keeps its values, and comes back by
 });
 
 /// Whether the panel's canvas holds the colour of its line. Runs in the page.
-function drawnColours(panel) {
+function drawnColours([panel, least]) {
   const drawn = document.querySelector(`[data-panel="${panel}"] canvas`);
   const copy = document.createElement('canvas');
   [copy.width, copy.height] = [drawn.width, drawn.height];
@@ -170,7 +170,7 @@ function drawnColours(panel) {
   const { data } = context.getImageData(0, 0, copy.width, copy.height);
   let found = 0;
   for (let i = 0; i < data.length; i += 4) if (data[i] === r && data[i + 1] === g && data[i + 2] === b && data[i + 3] === 255) ++found;
-  return found > 20;
+  return found >= least;
 }
 
 /// Lets the test hide the page as another tab would, and counts the drawings of charts. Runs in the page, before its script.
@@ -217,4 +217,31 @@ stages:
   assert.equal(new URL(page.url()).hash, '');
   await page.reload();
   await isLive(page);
+});
+
+test('a value that came once, and is zero, is a dot on an axis of sensible figures', async (t) => {
+  const folder = temporaryFolder(t);
+  const pipeline = join(folder, 'pipeline.yaml');
+  const lines = join(folder, 'lines.jsonl');
+  writeFileSync(lines, `${JSON.stringify({ deviceId: 'door', relay: 0 })}\n`);
+  writeFileSync(
+    pipeline,
+    `
+name: quiet
+stages:
+  - {id: lines, plugin: file_source, path: ${lines}, follow: true, device: {field: deviceId}}
+  - {id: live, plugin: signalr}
+`,
+  );
+  const child = new Child(t, MILLRACE, ['run', pipeline, '--data', join(folder, 'data'), '--listen', '127.0.0.1:0']);
+  const [, url] = await child.says(/millrace: page (http:\S+)/);
+  const { page, complaints } = await open(t, await launch(t), url);
+  await page.locator('[data-device=door] .spark path[d^=M]').waitFor({ state: 'attached' });
+  assert.match(await page.locator('[data-device=door] .spark path').getAttribute('d'), /^M[\d. ]+h0\.1$/);
+  await page.getByRole('link', { name: 'door' }).click();
+  await page.waitForFunction(drawnColours, ['relay', 6]);
+  await page.getByRole('img', { name: 'Relay of door, last minute. now 0, lowest 0, highest 0.' }).waitFor();
+  mkdirSync(SHOTS, { recursive: true });
+  await page.screenshot({ path: join(SHOTS, 'device-one-value.png') });
+  assert.deepEqual(complaints, []);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Rows } from "./history.ts";
-import { plot, summarise } from "./plot.ts";
+import { isolated, plot, summarise } from "./plot.ts";
 
 function rows(times: number[], columns: Record<string, number[]>): Rows {
   return {
@@ -43,6 +43,15 @@ test("several columns of one panel are thinned together", () => {
   const { values } = plot(rows(times, { x: times.map((_, i) => i), y: times.map((_, i) => -i) }), ["x", "y"], 1_000, 50);
   assert.equal(values[0]?.length, values[1]?.length);
   assert.ok((values[0] as number[]).includes(999) && (values[1] as number[]).includes(-999));
+});
+
+test("values that no line reaches are known, so that they can be dots", () => {
+  assert.deepEqual(isolated([]), []);
+  assert.deepEqual(isolated([7]), [0]);
+  assert.deepEqual(isolated([undefined, 7, undefined]), [1]);
+  assert.deepEqual(isolated([1, 2]), []);
+  assert.deepEqual(isolated([1, null, 2, undefined, 3, null, undefined, 4]), [0, 7]);
+  assert.deepEqual(isolated([null, null]), []);
 });
 
 test("a summary speaks of its range only, and not of what was left out", () => {

@@ -75,6 +75,20 @@ function extremes(column: Column, start: number, end: number): [Cell, Cell] {
   return [column?.[first], column?.[second]];
 }
 
+/** The places of the values that no line leads to or from, because the nearest other ones lie beyond an end of the line. */
+export function isolated(values: readonly Cell[]): number[] {
+  const places: number[] = [];
+  let first: number | undefined; // of the line so far
+  let count = 0;
+  values.forEach((value, place) => {
+    if (typeof value === "number" && count++ === 0) first = place;
+    if (value !== null && place + 1 < values.length) return;
+    if (count === 1) places.push(first as number);
+    count = 0;
+  });
+  return places;
+}
+
 export interface Summary {
   last: number;
   low: number;

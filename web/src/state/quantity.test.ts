@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { componentOf, labelOf, quantityOf, unitFieldOf } from "./quantity.ts";
+import { componentOf, labelOf, quantityOf, rangeOf, unitFieldOf } from "./quantity.ts";
 
 test("known names get their unit however they are written", () => {
   for (const name of ["dewPoint", "dew_point", "DewPoint", "dew-point"]) {
@@ -36,4 +36,16 @@ test("components of a vector are known by their ending", () => {
   assert.equal(componentOf("x"), undefined);
   assert.equal(componentOf("max"), undefined);
   assert.equal(componentOf("RELAY"), undefined);
+});
+
+test("an axis spans more than nothing, however little the values move", () => {
+  assert.deepEqual(rangeOf(quantityOf("relay"), 0, 0), [-0.5, 0.5]);
+  assert.deepEqual(rangeOf(quantityOf("temperature"), 21, 21), [20.8, 21.2]);
+  assert.deepEqual(rangeOf(quantityOf("temperature"), -5, 30), [-5, 30]);
+  for (const size of [5e-324, 1e-9, 1, -7.5, 1e20, 1e300]) {
+    for (const name of ["relay", "temperature", "latitude"]) {
+      const [low, high] = rangeOf(quantityOf(name), size, size);
+      assert.ok(low < size && size < high, `${name} ${size}: ${low} to ${high}`);
+    }
+  }
 });

@@ -53,9 +53,16 @@ KNOWN.forEach(([names, unit, decimals], rank) => {
   for (const name of names.split(" ")) known.set(name, { unit, decimals, rank });
 });
 
+/** What an axis spans to show values from `low` to `high`: more than nothing, and not only the noise of their last digit. */
+export function rangeOf(quantity: Quantity, low: number, high: number): [number, number] {
+  const spare = Math.max(0, noticeable(quantity, Math.max(Math.abs(low), Math.abs(high))) - (high - low)) / 2;
+  return [low - spare, high + spare];
+}
+
 /** A difference in the quantity that is worth seeing: some of its last digits. `size` is how large its values are. */
-export function noticeable(quantity: Quantity, size: number): number {
-  return quantity.decimals === undefined ? Math.max(size * 0.002, 1e-9) : 4 * 10 ** -quantity.decimals;
+function noticeable(quantity: Quantity, size: number): number {
+  if (quantity.decimals !== undefined) return Math.max(4 * 10 ** -quantity.decimals, size * 1e-9);
+  return size === 0 ? 1 : Math.max(size * 0.002, 1e-300);
 }
 
 export function quantityOf(name: string, ownUnit?: string): Quantity {

@@ -4,13 +4,15 @@
 import uPlot from "uplot";
 import type { AlertEvent } from "../state/alerts.ts";
 import type { Panel } from "../state/device.ts";
-import { noticeable, type Quantity } from "../state/quantity.ts";
+import { type Cell, isolated } from "../state/plot.ts";
+import { type Quantity, rangeOf } from "../state/quantity.ts";
 import { clock, moment, tick } from "./format.ts";
 import { tone } from "./level.tsx";
 import { theme } from "./theme.ts";
 
 export const HEIGHT = 148;
 const AXIS_WIDTH = 58;
+const TIME_WIDTH = 54; // of a label such as 15:47:30
 const FONT = "12px system-ui, sans-serif";
 const DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3]];
 const LINES = ["line-1", "line-2", "line-3", "line-4"] as const;
@@ -36,19 +38,26 @@ export function figure(panel: Panel, width: number, live: Live): uPlot.Options {
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "device" }, points: { size: 7 } },
     scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => spread(low, high, panel.quantity) } },
     axes: [
-      { ...axis, size: 26, gap: 4, space: 70, values: (_, splits) => splits.map((split) => label(split * 1000, live.span())) },
+      {
+        ...axis,
+        size: 26,
+        gap: 4,
+        space: 70,
+        values: (chart: uPlot, splits: number[]) => splits.map((at) => (fits(chart, at) ? label(at * 1000, live.span()) : "")),
+      },
       { ...axis, size: AXIS_WIDTH, gap: 6, space: 32, values: (_, splits) => splits.map(tick) },
     ],
     series: [
       {},
       ...panel.series.map((series, i) => ({
         label: series.label,
-        stroke: () => theme()[LINES[i % LINES.length] as (typeof LINES)[number]],
+        stroke: stroke(i),
         width: 1.75,
         dash: DASHES[i % DASHES.length],
         // The schemes' colours have six hexadecimal digits; these two make them nearly transparent.
         fill: panel.series.length === 1 ? () => `${theme()["line-1"]}14` : undefined,
-        points: { show: false },
+        // A line needs two points: a value that stands alone is a dot.
+        points: { show: false, size: 6, fill: stroke(i), filter: (chart: uPlot, index: number) => isolated(chart.data[index] as Cell[]) },
       })),
     ],
     hooks: {
@@ -58,11 +67,18 @@ export function figure(panel: Panel, width: number, live: Live): uPlot.Options {
   };
 }
 
-// Room above and below, and never so near that the last digit's noise fills the picture.
 function spread(low: number | null, high: number | null, quantity: Quantity): [number, number] {
   if (low === null || high === null) return [0, 1];
-  const room = Math.max((high - low) * 0.12, noticeable(quantity, Math.abs(high)) / 2);
-  return [low - room, high + room];
+  const [from, to] = rangeOf(quantity, low, high);
+  const room = (to - from) * 0.12;
+  return [from - room, to + room];
+}
+
+const stroke = (index: number) => (): string => theme()[LINES[index % LINES.length] as (typeof LINES)[number]];
+
+/** Whether the label of a time is not cut by the picture's right end. */
+function fits(chart: uPlot, time: number): boolean {
+  return chart.bbox.left / devicePixelRatio + chart.valToPos(time, "x") + TIME_WIDTH / 2 <= chart.width;
 }
 
 function label(time: number, span: number): string {

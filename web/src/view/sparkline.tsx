@@ -2,8 +2,8 @@
 
 import type { JSX } from "preact";
 import type { Device, Panel } from "../state/device.ts";
-import { plot } from "../state/plot.ts";
-import { noticeable } from "../state/quantity.ts";
+import { isolated, plot } from "../state/plot.ts";
+import { rangeOf } from "../state/quantity.ts";
 
 const WIDTH = 120;
 const HEIGHT = 32;
@@ -33,11 +33,10 @@ function sparkPath(device: Device, panel: Panel, to: number): string {
     low = Math.min(low, value);
     high = Math.max(high, value);
   }
-  // A value that hardly moves is a calm line in the middle, not its last digit's noise at full height.
-  const spare = Math.max(0, noticeable(panel.quantity, Math.abs(high)) - (high - low)) / 2;
-  low -= spare;
-  high += spare;
+  if (low > high) return "";
+  [low, high] = rangeOf(panel.quantity, low, high);
 
+  const alone = new Set(isolated(column));
   let path = "";
   let pen = "M";
   times.forEach((time, i) => {
@@ -47,6 +46,7 @@ function sparkPath(device: Device, panel: Panel, to: number): string {
     const x = ((time * 1000 - from) / span) * WIDTH;
     const y = HEIGHT - 3 - ((value - low) / (high - low)) * (HEIGHT - 6);
     path += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+    if (alone.has(i)) path += "h0.1"; // with round ends, a dot
     pen = "L";
   });
   return path;
