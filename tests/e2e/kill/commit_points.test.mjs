@@ -1,15 +1,21 @@
 // SIGKILL at every moment of every commit of a run: what is kept in the end is what an undisturbed run keeps, and what somebody was
 // told is done stays done.
+//
+// A broker sends again what it has not seen acknowledged, and Millrace may have it in its inbox already: MQTT's QoS 1 is at least
+// once. So the windows here are of aggregates to which a reading that comes twice is nothing new, and how many readings they hold
+// is not compared.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Broker, publish } from '../support/broker.mjs';
+import { Broker, Publisher } from '../support/broker.mjs';
 import { Instance, ROOT, query } from '../support/millrace.mjs';
 import { until } from '../support/wait.mjs';
 import { WebhookReceiver } from '../support/webhook.mjs';
 
 const PROGRAM = process.env.MILLRACE_KILLED ?? join(ROOT, 'build', 'dev', 'tests', 'millrace_killed');
 const START = Math.floor(Date.now() / 1000) * 1000 - 600_000;
+/// Runs at a time: most of each is waiting.
+const TOGETHER = 6;
 
 const pipeline = (broker, webhook, name) => `
 name: killed
@@ -17,8 +23,8 @@ stages:
   - id: devkit
     plugin: mqtt_source
     broker: ${broker.url}
-    topics: [${name}/+/telemetry]
-    device: ${name}/{device}/telemetry
+    topics: [${name}]
+    device: {field: device}
     time: {field: ts}
     qos: 1
     client_id: ${name}
@@ -27,7 +33,7 @@ stages:
 
   - id: climate
     plugin: alert
-    time: {field: ts, late: 1h, catch_up: 0s}
+    time: {field: ts, late: 1h}
     rules:
       hot:
         watch: {value: temperature}
@@ -36,7 +42,7 @@ stages:
         severity: critical
         message: "{key}: {value:.1f} degrees"
       warm:
-        watch: {avg: temperature, within: 4s, every: 2s}
+        watch: {max: temperature, within: 4s, every: 2s, also: [min]}
         levels:
           warning: {above: 24, clear: {below: 23}, for: 2s}
           critical: {above: 28}
@@ -63,6 +69,7 @@ class Run {
     this.instance.program = PROGRAM;
     this.instance.env = { KILL_AT: String(killAt) };
     await this.again(() => this.instance.up());
+    this.publisher = new Publisher(this.t, this.broker, this.name);
   }
 
   /// Starts it once more if it was killed.
@@ -99,15 +106,13 @@ class Run {
         await this.revive();
         return this.holds(sql);
       },
-      { seconds: 60 },
+      { seconds: 120, everyMs: 40 },
     );
   }
 
-  async publish(second, readings) {
-    for (const [device, fields] of Object.entries(readings)) {
-      const payload = JSON.stringify({ ...fields, ts: START + second * 1000 });
-      await publish(this.t, this.broker, `${this.name}/${device}/telemetry`, payload);
-    }
+  publish(second, readings) {
+    const ts = START + second * 1000;
+    this.publisher.write(Object.entries(readings).map(([device, fields]) => ({ device, ...fields, ts })));
   }
 
   /// What a person does: done again if the kill took the answer, unless the history has it already.
@@ -130,21 +135,21 @@ class Run {
   async script() {
     const event = (key, n, reason) =>
       `select count(*) from alert_event where key = '${key}' and incident_id like '%#${n}' and reason like '${reason}'`;
-    await this.publish(1, { a: { temperature: 31 }, b: { temperature: 26 }, c: { pressure: 9 } });
-    await this.publish(3, { a: { temperature: 32 }, b: { temperature: 26 } });
+    this.publish(1, { a: { temperature: 31 }, b: { temperature: 26 }, c: { pressure: 9 } });
+    this.publish(3, { a: { temperature: 32 }, b: { temperature: 26 } });
     await this.waitFor(event('c', 1, 'condition'));
-    await this.publish(5, { a: { temperature: 32 }, b: { temperature: 30 }, c: { pressure: 1 } });
+    this.publish(5, { a: { temperature: 32 }, b: { temperature: 30 }, c: { pressure: 1 } });
     await this.waitFor(`${event('c', 1, 'condition_clear')} and to_state = 'LATCHED'`);
     await this.act('POST', '/api/alerts/killed/climate/pressed/c%231/ack', { by: 'ada', comment: 'valve' }, event('c', 1, 'ack:ada'));
     await this.act('POST', '/api/silences', { id: 'night', key: 'a', for: '1h', by: 'ada' }, `select count(*) from silence`);
-    await this.publish(7, { a: { temperature: 20 }, b: { temperature: 31 } });
+    this.publish(7, { a: { temperature: 20 }, b: { temperature: 31 } });
     await this.waitFor(event('a', 1, 'resolved'));
-    await this.publish(9, { a: { temperature: 33 }, b: { temperature: 20 } });
+    this.publish(9, { a: { temperature: 33 }, b: { temperature: 20 } });
     await this.waitFor(`${event('a', 2, 'condition')} and suppressed_by = 'silence:night'`);
     await this.act('DELETE', '/api/silences/night', undefined, `select count(*) from silence where ended_ms is not null`);
     await this.act('POST', '/api/alerts/killed/climate/hot/a%231/comments', { by: 'bob', comment: 'sun' }, event('a', 1, 'comment'));
-    await this.publish(11, { a: { temperature: 20 }, b: { temperature: 20 } });
-    await this.publish(15, { a: { temperature: 20 }, b: { temperature: 20 } });
+    this.publish(11, { a: { temperature: 20 }, b: { temperature: 20 } });
+    this.publish(15, { a: { temperature: 20 }, b: { temperature: 20 } });
     await this.waitFor(event('b', 1, 'resolved'));
     await this.waitFor(event('a', 2, 'resolved'));
     await this.waitFor(`select not exists (select 1 from alert_state where state != 'OK')`);
@@ -167,7 +172,7 @@ class Run {
     return {
       // What people do is dated by the wall clock; all else by the devices'.
       events: await rows(`select incident_id, ordinal, rule_hash, from_state, to_state, level_from, level_to, reason, opens,
-        iif(reason like 'ack:%' or reason in ('silenced', 'unsilenced', 'comment'), '', event_ms - ${START}) as at, value, threshold, window_start_ms - ${START} as begins, samples,
+        iif(reason like 'ack:%' or reason in ('silenced', 'unsilenced', 'comment'), '', event_ms - ${START}) as at, value, threshold, window_start_ms - ${START} as begins,
         aggregates_json, message, actor, comment, suppressed_by from alert_event order by incident_id, ordinal`),
       states: await rows(`select rule, key, state, level, incident_id, opening, events, acked_by, owed from alert_state order by 1, 2`),
       notifications: await rows(`select id, link, incident_id, rule, key, level, type, quiet from notification order by id`),
@@ -185,8 +190,9 @@ test('a kill at any moment of any commit leaves the history that an undisturbed 
     const one = new Run(t, broker, webhook, `run${killAt}`);
     await one.prepare(killAt);
     await one.script();
+    await one.publisher.finish();
     await one.stop();
-    return { killed: one.killed, history: await one.history() };
+    return { killAt, killed: one.killed, history: await one.history() };
   };
   const undisturbed = await run(0);
   assert.ok(!undisturbed.killed);
@@ -194,14 +200,20 @@ test('a kill at any moment of any commit leaves the history that an undisturbed 
   assert.ok(undisturbed.history.events.length >= 14, undisturbed.history.events.join('\n'));
   assert.equal(undisturbed.history.deliveries.length, undisturbed.history.notifications.length);
 
-  let kills = 0;
-  const only = Number(process.env.MOMENT ?? 0);
-  for (let killAt = only || 1; ; ++killAt) {
-    const { killed, history } = await run(killAt);
+  const same = ({ killAt, history }) =>
     assert.deepEqual(history, undisturbed.history, `killed at moment ${killAt} (MOMENT=${killAt} repeats it alone)`);
-    if (!killed || only) break;
-    ++kills;
+  if (process.env.MOMENT) return same(await run(Number(process.env.MOMENT)));
+
+  // How many moments there are differs a little from run to run, as commits that wait together are written together: the last is
+  // found when all of one round have ended by themselves.
+  let kills = 0;
+  for (let first = 1, more = true; more; first += TOGETHER) {
+    const round = await Promise.all(Array.from({ length: TOGETHER }, (_, i) => run(first + i)));
+    round.forEach(same);
+    const killed = round.filter((one) => one.killed).length;
+    kills += killed;
+    more = killed > 0;
   }
   t.diagnostic(`${kills} kills`);
-  assert.ok(only || kills >= 40, `only ${kills} moments`);
+  assert.ok(kills >= 40, `only ${kills} moments`);
 });
