@@ -34,6 +34,8 @@ const settings = {
   minify: !options.watch,
   sourcemap: options.watch ? "inline" : false,
   legalComments: "none",
+  // What the SignalR client carries for browsers without fetch and for Node is not loaded.
+  define: { XMLHttpRequest: "undefined", process: "undefined" },
   // The SignalR client's private members, which nobody names by a string: a kilobyte less to load.
   mangleProps: /^_[a-z]/,
   logLevel: "warning",
