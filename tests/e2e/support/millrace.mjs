@@ -10,6 +10,9 @@ import { InVain, until } from './wait.mjs';
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 export const MILLRACE = process.env.MILLRACE ?? join(ROOT, 'build', 'dev', 'millrace');
 
+/// Whether the programs under test carry a sanitizer, whose shadow and quarantine are not their memory.
+export const SANITIZED = /\/build\/(asan|tsan)\//.test(MILLRACE);
+
 /// Runs one command to its end; with `addressSpaceKiB` under that limit of memory.
 export async function millrace(t, args, { seconds = 60, addressSpaceKiB, ...options } = {}) {
   const child = addressSpaceKiB
