@@ -96,10 +96,11 @@ test('on a full disk the process lives and the live path goes on', async (t) => 
   instance.child = new Child(t, 'unshare', [...unshare, 'bash', '-c', script], {
     env: { DATA: instance.data, MILLRACE, PIPELINE: instance.path('pipeline.yaml'), ADDRESS: instance.address },
   });
-  const ready = () => fetch(`${instance.url}/healthz`).then(({ status }) => status === 200);
+  const says = (path) => fetch(`${instance.url}${path}`).then(({ status }) => status === 200);
+  // It has begun only when it is ready: that a disk is full before is a reason not to.
   await until(
-    () => `it to be up; it said:\n${instance.child.stderr}`,
-    async () => (instance.child.running ? ready().catch(() => false) : 'ended'),
+    () => `it to be ready; it said:\n${instance.child.stderr}`,
+    async () => (instance.child.running ? says('/readyz').catch(() => false) : 'ended'),
   );
   if (!instance.child.running && (await instance.child.exited).code === 77) {
     t.skip('no mount namespace is allowed here');
@@ -109,5 +110,5 @@ test('on a full disk the process lives and the live path goes on', async (t) => 
   await fill.end();
   const before = await instance.metric('millrace_stage_records_out_total', { stage: 'devkit' });
   await until('the source to go on', async () => (await instance.metric('millrace_stage_records_out_total', { stage: 'devkit' })) > before + 20);
-  assert.ok(await ready());
+  assert.ok(await says('/healthz'));
 });

@@ -130,6 +130,8 @@ TEST_CASE("what settles after a reader has stopped is still said to the publishe
   ends.subscriber->stop();
   first.ack.settle();
   second.ack.settle();
+  CHECK(wait_until([&] { return ends.publisher->idle(); }));
+  CHECK(ends.fates == std::vector(2, Settlement::settled));
   ends.subscriber.reset();
   ends.subscribe();
   ends.write(3);
