@@ -12,6 +12,11 @@ namespace {
 constexpr Micros given_up_after = 7LL * 24 * 3600 * 1'000'000;
 constexpr Micros least_idle = 60LL * 1'000'000;
 
+[[gnu::always_inline]] inline void near(const void* memory) {
+  __builtin_prefetch(memory);
+  __builtin_prefetch(static_cast<const char*>(memory) + 64);
+}
+
 /// The event time at which the arrival clock alone makes the watermark pass `time`.
 Micros clock_for(Micros time, Micros late) { return time >= for_ever ? for_ever : time + late + 1; }
 
@@ -137,27 +142,42 @@ Micros Monitor::watermark(const Key& key) const {
 
 void Monitor::record(const Arrival& arrival) { record(arrival, find(arrival.key)); }
 
+inline void Monitor::fetch(const Key& key, Micros time) const {
+  for (const RulePlan& rule : plan_.rules) {
+    if (!rule.window) continue;
+    const Instance& instance = key.rules[index_of(rule)];
+    instance.window.prefetch();
+    if (instance.window.deadline() >= time) continue;
+    instance.window.prefetch_oldest(*rule.window);
+    if (!instance.alert) continue;
+    near(&instance.alert->life);
+    near(&instance.alert->told_of);
+  }
+}
+
+inline void Monitor::fetch_values(const Key& key, Micros time) const {
+  for (const RulePlan& rule : plan_.rules) {
+    if (!rule.window) continue;
+    const Window& window = key.rules[index_of(rule)].window;
+    window.prefetch_values();
+    if (window.deadline() < time) window.prefetch_oldest_values();
+  }
+}
+
 void Monitor::records(std::span<const Arrival> arrivals) {
   // What a record touches lies far apart where there are many keys: fetched in steps, each ahead of the one that needs it.
   constexpr std::size_t ahead = 12;
   std::array<Key*, 16> coming{};
   static_assert(ahead < coming.size());
   auto at = [&](std::size_t i) -> Key*& { return coming[i % coming.size()]; };
-  auto near = [](const void* memory) {
-    __builtin_prefetch(memory);
-    __builtin_prefetch(static_cast<const char*>(memory) + 64);
-  };
   auto known = [&](std::size_t i, std::size_t before) {
     return i >= before && i - before < arrivals.size() ? at(i - before) : nullptr;
   };
   for (std::size_t i = 0; i < arrivals.size() + ahead; ++i) {
     if (i < arrivals.size() && (at(i) = guess(arrivals[i].key))) near(at(i));
     if (Key* key = known(i, 3)) near(key->rules.get());
-    for (std::size_t r = 0; r < plan_.rules.size(); ++r) {
-      if (!plan_.rules[r].window) continue;
-      if (Key* key = known(i, 6); key && key->rules) key->rules[r].window.prefetch();
-      if (Key* key = known(i, 9); key && key->rules) key->rules[r].window.prefetch_values();
-    }
+    if (Key* key = known(i, 6); key && key->rules) fetch(*key, arrivals[i - 6].time);
+    if (Key* key = known(i, 9); key && key->rules) fetch_values(*key, arrivals[i - 9].time);
     if (i < ahead) continue;
     const Arrival& arrival = arrivals[i - ahead];
     Key* key = at(i - ahead);

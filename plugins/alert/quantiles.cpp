@@ -1,8 +1,10 @@
 #include "plugins/alert/quantiles.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace millrace::alert {
 
@@ -13,7 +15,7 @@ using Kind = Aggregate::Kind;
 constexpr int mantissa_bits = 52;
 constexpr std::uint32_t largest_count = (1U << 14U) - 1;
 /// A slice of fewer entries is not worth sorting.
-constexpr std::size_t worth_compressing = 8;
+constexpr std::size_t worth_compressing = 16;
 
 bool ranks(const Aggregate& a) { return a.kind == Kind::percentile || a.kind == Kind::percentile_discrete; }
 
@@ -30,18 +32,17 @@ double middle_of(std::int32_t bucket, int bits) {
   return bucket < 0 ? -middle : middle;
 }
 
+std::size_t discrete_rank(std::size_t size, double share) {
+  // A share such as 0.07 of 100 values must not become the eighth by rounding.
+  double wanted = std::ceil(share * static_cast<double>(size) - 1e-9);
+  return std::min(static_cast<std::size_t>(std::max(1.0, wanted)), size) - 1;
+}
+
 }  // namespace
 
 double Ranking::at(std::size_t rank) const {
-  if (bins_.empty()) return sorted_[rank - from_];
-  if (rank < size_ / 2) {
-    auto bin = bins_.begin();
-    for (std::size_t through = bin->count; through <= rank; through += bin->count) ++bin;
-    return middle_of(bin->bucket, bits_);
-  }
-  auto bin = bins_.end() - 1;
-  for (std::size_t beyond = size_ - bin->count; beyond > rank; beyond -= bin->count) --bin;
-  return middle_of(bin->bucket, bits_);
+  if (known_.empty()) return sorted_[rank - from_];
+  return std::find_if(known_.begin(), known_.end(), [rank](const auto& known) { return known.first == rank; })->second;
 }
 
 double Ranking::interpolated(double share) const {
@@ -52,23 +53,18 @@ double Ranking::interpolated(double share) const {
   return low + (rank - static_cast<double>(below)) * (at(below + 1) - low);
 }
 
-double Ranking::discrete(double share) const {
-  // A share such as 0.07 of 100 values must not become the eighth by rounding.
-  double wanted = std::ceil(share * static_cast<double>(size_) - 1e-9);
-  auto place = static_cast<std::size_t>(std::max(1.0, wanted)) - 1;
-  return at(std::min(place, size_ - 1));
-}
+double Ranking::discrete(double share) const { return at(discrete_rank(size_, share)); }
 
 void Quantiles::open(bool sketch) {
   sketch_ = sketch_ || sketch;
   if (!sketch_) return exact_.open();
-  // What is counted twice in a slice that is full now is put together, unless only part of it is in the bins.
+  // What is counted twice in a slice that is full now is put together, unless only part of it is folded.
   if (counted_.size() > 0) {
     std::span<Entry> last = counted_.newest();
     bool all_folded = folded_ == counted_.size();
     if (last.size() > worth_compressing && (all_folded || folded_ + last.size() <= counted_.size())) {
       counted_.shorten(compress(last));
-      if (all_folded) folded_ = counted_.size();
+      if (all_folded) folded_ = static_cast<std::uint32_t>(counted_.size());
     }
   }
   counted_.open();
@@ -98,10 +94,12 @@ void Quantiles::pop() {
     return;
   }
   std::span<const Entry> before = counted_.items();
-  std::size_t gone = counted_.pop();
-  std::size_t summed = std::min(gone, folded_);
-  for (std::size_t i = 0; i < summed; ++i) put(before[i].bucket, -static_cast<std::int64_t>(before[i].count));
-  folded_ -= summed;
+  const auto gone = static_cast<std::uint32_t>(std::min<std::size_t>(counted_.pop(), folded_));
+  for (const Entry& entry : before.first(gone)) {
+    total_ -= entry.count;
+    for (Focus& focus : foci_) focus.add(entry.bucket, -static_cast<std::int32_t>(entry.count));
+  }
+  folded_ -= gone;
 }
 
 void Quantiles::join(std::span<const std::uint32_t> runs) {
@@ -113,11 +111,20 @@ void Quantiles::join(std::span<const std::uint32_t> runs) {
 void Quantiles::clear() {
   exact_.clear();
   counted_.clear();
-  bins_.clear();
-  folded_ = empty_bins_ = total_ = 0;
+  if (bits_ != finest) foci_.clear();
+  // The next contents of the window lie where these did, as a rule.
+  for (Focus& focus : foci_) focus.clear();
+  folded_ = 0;
+  total_ = 0;
   above_ = null_value;
   sketch_ = false;
   bits_ = finest;
+}
+
+void Quantiles::unfold() {
+  foci_.clear();
+  folded_ = 0;
+  total_ = 0;
 }
 
 std::int32_t Quantiles::bucket_of(double value) const {
@@ -142,8 +149,7 @@ std::size_t Quantiles::compress(std::span<Entry> slice) const {
 
 void Quantiles::compress() {
   counted_.each_slice([this](std::span<Entry> slice) { return compress(slice); });
-  bins_.clear();
-  folded_ = empty_bins_ = total_ = 0;
+  unfold();
 }
 
 bool Quantiles::widen() {
@@ -153,58 +159,78 @@ bool Quantiles::widen() {
     for (Entry& entry : slice) entry.bucket = entry.bucket >> 1;
     return compress(slice);
   });
-  bins_.clear();
-  folded_ = empty_bins_ = total_ = 0;
+  unfold();
   return true;
-}
-
-void Quantiles::put(std::int32_t bucket, std::int64_t count) {
-  auto bin = std::lower_bound(bins_.begin(), bins_.end(), bucket, [](const Bin& b, std::int32_t at) { return b.bucket < at; });
-  if (bin == bins_.end() || bin->bucket != bucket) bin = bins_.insert(bin, {bucket, 0});
-  if (bin->count == 0 && empty_bins_ > 0 && count > 0) --empty_bins_;
-  bin->count = static_cast<std::uint32_t>(bin->count + count);
-  total_ = static_cast<std::size_t>(static_cast<std::int64_t>(total_) + count);
-  if (bin->count == 0) ++empty_bins_;
 }
 
 void Quantiles::fold() {
   std::span<const Entry> entries = counted_.items();
-  if (entries.size() - folded_ > entries.size() / 2) {
-    // Nearly everything is new: sorting beats inserting one by one.
-    bins_.clear();
-    total_ = 0;
-    std::vector<Bin> all;
-    for (const Entry& entry : entries) {
-      all.push_back({entry.bucket, entry.count});
-      total_ += entry.count;
-    }
-    std::sort(all.begin(), all.end(), [](const Bin& a, const Bin& b) { return a.bucket < b.bucket; });
-    for (const Bin& bin : all) {
-      if (!bins_.empty() && bins_.back().bucket == bin.bucket)
-        bins_.back().count += bin.count;
-      else
-        bins_.push_back(bin);
-    }
-    empty_bins_ = 0;
-  } else {
-    for (std::size_t i = folded_; i < entries.size(); ++i) put(entries[i].bucket, entries[i].count);
+  for (const Entry& entry : entries.subspan(folded_)) {
+    total_ += entry.count;
+    for (Focus& focus : foci_) focus.add(entry.bucket, static_cast<std::int32_t>(entry.count));
   }
-  folded_ = entries.size();
-  if (empty_bins_ * 4 <= bins_.size()) return;
-  std::erase_if(bins_, [](const Bin& bin) { return bin.count == 0; });
-  empty_bins_ = 0;
+  folded_ = static_cast<std::uint32_t>(entries.size());
+}
+
+/// By halves of the buckets' bits: two looks at everything, however the values lie, and one to count.
+Focus Quantiles::focus_on(std::size_t rank) const {
+  constexpr unsigned half = 9;
+  constexpr std::int32_t lowest = -(1 << (2 * half - 1));
+  std::array<std::uint32_t, 1U << half> counts{};
+  auto place = [](const Entry& entry) { return static_cast<std::uint32_t>(entry.bucket - lowest); };
+  auto take = [&] {
+    std::uint32_t at = 0;
+    for (; rank >= counts[at]; ++at) rank -= counts[at];
+    return at;
+  };
+  for (const Entry& entry : counted_.items()) counts[place(entry) >> half] += entry.count;
+  const std::uint32_t upper = take();
+  counts.fill(0);
+  for (const Entry& entry : counted_.items())
+    if (place(entry) >> half == upper) counts[place(entry) & ((1U << half) - 1)] += entry.count;
+  Focus focus(static_cast<std::int32_t>(upper << half | take()) + lowest);
+  for (const Entry& entry : counted_.items()) focus.add(entry.bucket, static_cast<std::int32_t>(entry.count));
+  return focus;
+}
+
+std::int32_t Quantiles::next_from(std::int32_t bucket) const {
+  std::int32_t next = std::numeric_limits<std::int32_t>::max();
+  for (const Entry& entry : counted_.items())
+    if (entry.bucket >= bucket) next = std::min<std::int32_t>(next, entry.bucket);
+  return next;
+}
+
+/// Tells the values at `rank` and, with two `neighbours`, at the next, looking with the focus `which`.
+void Quantiles::find(std::size_t rank, std::size_t neighbours, std::size_t which, Ranking& to) {
+  if (which == foci_.size()) foci_.push_back(focus_on(rank));
+  Focus& focus = foci_[which];
+  std::optional<std::int32_t> bucket = focus.at(rank);
+  if (!bucket) {
+    focus = focus_on(rank);
+    bucket = focus.at(rank);
+  }
+  to.known_.emplace_back(rank, middle_of(*bucket, bits_));
+  if (neighbours < 2 || rank + 1 >= total_) return;
+  bucket = focus.at(rank + 1);
+  // Where there is a gap just above the percentile.
+  if (!bucket) bucket = next_from(focus.end());
+  to.known_.emplace_back(rank + 1, middle_of(*bucket, bits_));
+}
+
+void Quantiles::estimate(std::span<const Aggregate> aggregates, Ranking& to) {
+  fold();
+  to.size_ = total_;
+  std::size_t which = 0;
+  for (const Aggregate& a : aggregates) {
+    if (a.kind == Kind::percentile) find(lower_rank(total_, a.share), 2, which++, to);
+    if (a.kind == Kind::percentile_discrete) find(discrete_rank(total_, a.share), 1, which++, to);
+  }
 }
 
 void Quantiles::rank(std::span<const Aggregate> aggregates, Ranking& to) {
   to.from_ = 0;
-  to.bins_ = {};
-  if (sketch_) {
-    fold();
-    to.bins_ = bins_;
-    to.bits_ = bits_;
-    to.size_ = total_;
-    return;
-  }
+  to.known_.clear();
+  if (sketch_) return estimate(aggregates, to);
   to.size_ = exact_.size();
   const Aggregate* only = nullptr;
   std::size_t wanted = 0;

@@ -78,6 +78,23 @@ TEST_CASE("an estimated percentile lies within the error that is stated, while v
   }
 }
 
+TEST_CASE("an estimated percentile is found between two clusters of values, and where it jumps") {
+  const auto aggregates = named({"median", "pd50", "p95"});
+  SliceLayout layout = layout_for(aggregates, 1000, true);
+  Slices slices;
+  auto estimates = [&] { return figures(slices, layout, aggregates); };
+  for (Micros at = 0; at < 50; ++at) slices.add(layout, 1, at, -1);
+  CHECK(estimates()[0] == Approx(-1).epsilon(1.0 / 128));
+  for (Micros at = 50; at < 100; ++at) slices.add(layout, 2, at, 1000);
+  CHECK(estimates()[0] == Approx(499.5).epsilon(1.0 / 64));
+  CHECK(estimates()[1] == Approx(-1).epsilon(1.0 / 128));
+  CHECK(estimates()[2] == Approx(1000).epsilon(1.0 / 128));
+  slices.evict(layout, 1);
+  for (double found : estimates()) CHECK(found == Approx(1000).epsilon(1.0 / 128));
+  for (Micros at = 100; at < 10'000; ++at) slices.add(layout, 3, at, 1e-12);
+  for (double found : estimates()) CHECK(found == Approx(1e-12).epsilon(1.0 / 128));
+}
+
 TEST_CASE("percentiles are exact up to the limit, and told to be estimates beyond it") {
   const auto aggregates = named({"p95"});
   SliceLayout layout = layout_for(aggregates, 1000);

@@ -76,14 +76,23 @@ class Slices {
   bool load(const SliceLayout& layout, Reader& in);
 
   /// Brings the memory that add() will write to nearer.
-  void prefetch() const {
+  [[gnu::always_inline]] void prefetch() const {
     __builtin_prefetch(last_, 1);
     if (quantiles_)
       __builtin_prefetch(quantiles_.get(), 1), __builtin_prefetch(reinterpret_cast<const char*>(quantiles_.get()) + 64);
   }
   /// And, some time later, what is known only once that is near.
-  void prefetch_values() const {
+  [[gnu::always_inline]] void prefetch_values() const {
     if (quantiles_) quantiles_->prefetch();
+  }
+  /// The same for what evict() and figures() will need, in the same two steps.
+  [[gnu::always_inline]] void prefetch_oldest(const SliceLayout& layout) const {
+    if (capacity_ == 0) return;
+    __builtin_prefetch(slot(layout, 0), 1);
+    __builtin_prefetch(younger(layout), 1);
+  }
+  [[gnu::always_inline]] void prefetch_oldest_values() const {
+    if (quantiles_) quantiles_->prefetch_oldest();
   }
 
  private:
@@ -106,16 +115,18 @@ class Slices {
   void total(const SliceLayout& layout, Word* total) const;
   void renew_last(const SliceLayout& layout) { last_ = size_ > 0 ? slot(layout, size_ - 1) : nullptr; }
 
-  std::unique_ptr<Word[]> words_;  ///< ring of slices, then the running total of the younger ones
-  Word* last_ = nullptr;           ///< the newest slice
+  // What every record touches comes first.
+  Word* last_ = nullptr;  ///< the newest slice
   std::unique_ptr<Quantiles> quantiles_;
   std::unique_ptr<Distinct> distinct_;
   Micros newest_ = never_yet;
-  Micros base_ = 0;    ///< what indices in tags count from
   Micros origin_ = 0;  ///< what sample times count from
-  Micros grain_ = 1;   ///< indices of new slices are multiples of it
-  std::uint32_t capacity_ = 0, head_ = 0, size_ = 0;
-  std::uint32_t front_ = 0;  ///< how many of the oldest slices are merged with their successors; never the newest
+  std::uint32_t size_ = 0;
+  std::uint32_t front_ = 0;        ///< how many of the oldest slices are merged with their successors; never the newest
+  std::unique_ptr<Word[]> words_;  ///< ring of slices, then the running total of the younger ones
+  std::uint32_t capacity_ = 0, head_ = 0;
+  Micros base_ = 0;   ///< what indices in tags count from
+  Micros grain_ = 1;  ///< indices of new slices are multiples of it
 };
 
 }  // namespace millrace::alert

@@ -89,8 +89,11 @@ class Window {
   void lose(Micros newest);
 
   /// Brings the memory that the next record will be written to nearer.
-  void prefetch() const { contents_.prefetch(); }
-  void prefetch_values() const { contents_.prefetch_values(); }
+  [[gnu::always_inline]] void prefetch() const { contents_.prefetch(); }
+  [[gnu::always_inline]] void prefetch_values() const { contents_.prefetch_values(); }
+  /// And what a close will need.
+  [[gnu::always_inline]] void prefetch_oldest(const WindowPlan& plan) const { contents_.prefetch_oldest(plan.layout); }
+  [[gnu::always_inline]] void prefetch_oldest_values() const { contents_.prefetch_oldest_values(); }
 
   std::size_t memory(const WindowPlan& plan) const { return contents_.memory(plan.layout); }
   void save(const WindowPlan& plan, Writer& out) const;
@@ -101,8 +104,8 @@ class Window {
   void take_session(const WindowPlan& plan, Micros time, double value);
   bool take_counted(const WindowPlan& plan, Micros time, double value, ClosedWindow& closed);
 
+  Micros next_ = for_ever;  ///< hopping: next end; sliding: next T; snapshot: its time; session: its end
   Slices contents_;
-  Micros next_ = for_ever;    ///< hopping: next end; sliding: next T; snapshot: its time; session: its end
   Micros start_ = never_yet;  ///< session: start, or where it was cut; count: records seen
   Micros last_ = never_yet;   ///< session: last record; sliding: newest entry not emitted yet
   Micros lost_ = never_yet;
