@@ -244,13 +244,24 @@ const BENCHMARKS = {
 
   async latency() {
     const mosquitto = await broker();
+    const timed = async (rate, ...to) =>
+      JSON.parse(
+        await output(join(BUILD, 'bench', 'latency'), [
+          '--broker', mosquitto.paho, '--topic', 'devices/latency', '--rate', String(rate), '--count', String(rate * 10), ...to,
+        ]),
+      );
     for (const rate of [100, 1000]) {
+      const args = ['forward', '--broker', mosquitto.paho, '--topic', 'devices/latency'];
+      const forward = start(join(BUILD, 'bench', 'mqtt_load'), args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      const [port] = await once(forward.stdout, 'data');
+      const bare = await timed(rate, '--bare', '--port', String(port).trim());
+      note(`bare Paho callback to a socket at ${rate}/s: median`, bare.median, 'ms');
+      await forward.ended;
+
       const instance = await running('latency', { BROKER: mosquitto.url });
-      const text = await output(join(BUILD, 'bench', 'latency'), [
-        '--broker', mosquitto.paho, '--port', String(instance.port), '--rate', String(rate), '--count', String(rate * 10),
-      ]);
-      const { median, p99 } = JSON.parse(text);
+      const { median, p99 } = await timed(rate, '--port', String(instance.port));
       note(`MQTT to WebSocket at ${rate}/s: median`, median, 'ms', '0.2');
+      note(`MQTT to WebSocket at ${rate}/s: ratio to the bare callback`, median / bare.median, 'times');
       note(`MQTT to WebSocket at ${rate}/s: 99th percentile`, p99, 'ms', '1');
       await instance.stop();
     }

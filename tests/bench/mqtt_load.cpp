@@ -1,8 +1,14 @@
 // mqtt_load publish: sends `count` messages as fast as the broker takes them, and ends when all are through.
 // mqtt_load callback: the yardstick of mqtt_source: a bare Paho message callback that counts `count` messages and does nothing
 // else. It prints "ready" once it is subscribed.
+// mqtt_load forward: the yardstick of the way to a client: the same callback, which writes each message straight to the one TCP
+// connection that it accepts, a line each. It prints its port, and ends with that connection.
 
+#include <arpa/inet.h>
 #include <mqtt/async_client.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -59,6 +65,42 @@ void count_messages(const Options& options) {
   client.disconnect()->wait();
 }
 
+/// Accepts one connection on a free port, which it prints.
+int accept_one() {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ::bind(listener, reinterpret_cast<sockaddr*>(&address), size);
+  ::listen(listener, 1);
+  ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+  std::printf("%d\n", ntohs(address.sin_port));
+  std::fflush(stdout);
+  const int connection = ::accept(listener, nullptr, nullptr);
+  ::close(listener);
+  const int on = 1;
+  ::setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return connection;
+}
+
+void forward_messages(const Options& options) {
+  mqtt::async_client client(options.broker, "bench-forward");
+  const int connection = accept_one();
+  client.set_message_callback([&](const mqtt::const_message_ptr& message) {
+    const std::string line = message->get_payload_str() + "\n";
+    ::send(connection, line.data(), line.size(), MSG_NOSIGNAL);
+  });
+  client.connect()->wait();
+  client.subscribe(options.topic, options.qos)->wait();
+  ::send(connection, "\n", 1, MSG_NOSIGNAL);
+  char end = 0;
+  while (::recv(connection, &end, 1, 0) > 0) {
+  }
+  client.disconnect()->wait();
+  ::close(connection);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -72,6 +114,7 @@ int main(int argc, char** argv) {
   app.add_option("--qos", options.qos);
   app.add_subcommand("publish", "Sends messages")->callback([&] { publish(options); });
   app.add_subcommand("callback", "Receives them in a bare callback")->callback([&] { count_messages(options); });
+  app.add_subcommand("forward", "Writes them to a connection in a bare callback")->callback([&] { forward_messages(options); });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
