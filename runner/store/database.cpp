@@ -48,7 +48,9 @@ void configure(SQLite::Database& database) {
   database.exec("PRAGMA synchronous=FULL");
   database.exec("PRAGMA cache_size=-16384");
   database.exec("PRAGMA journal_size_limit=67108864");
-  database.exec("PRAGMA wal_autocheckpoint=4000");
+  // A commit that finds so many pages in the log brings them into the file first: some 5 ms for whoever waits for it, where four
+  // times as many take 15, and what a second of transitions costs is much the same.
+  database.exec("PRAGMA wal_autocheckpoint=1000");
 }
 
 void migrate(SQLite::Database& database) {
