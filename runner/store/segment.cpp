@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,11 +40,16 @@ Error cannot(const fs::path& path, std::string_view what, int error) {
 
 fs::path path_of(const fs::path& folder, std::uint64_t first) { return folder / fmt::format("{:016x}.log", first); }
 
-// Reserves the room, so that no later write can find the disk full.
-int reserve(int file, std::uint64_t size) {
-  if (::fallocate(file, 0, 0, static_cast<off_t>(size)) == 0) return 0;
-  if (errno != EOPNOTSUPP) return errno;
-  return ::ftruncate(file, static_cast<off_t>(size)) == 0 ? 0 : errno;
+constexpr std::uint64_t page = 4096;
+constexpr std::uint64_t populate_ahead = 256U << 10U;
+
+// Whether a write into room that was reserved goes where the room is. Where it may go elsewhere (btrfs, ZFS, an overlay) the
+// disk can be full in spite of it, and what is a failed call of write() ends the process when the file is mapped.
+bool writes_in_place(int file) {
+  struct statfs about {};
+  if (::fstatfs(file, &about) != 0) return false;
+  const auto type = static_cast<std::uint64_t>(about.f_type);
+  return type == EXT4_SUPER_MAGIC || type == TMPFS_MAGIC || type == XFS_SUPER_MAGIC;
 }
 
 }  // namespace
@@ -86,9 +94,9 @@ Result<std::shared_ptr<Segment>> Segment::make(const fs::path& folder, std::uint
   int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return cannot(path, "cannot be made", errno);
   std::shared_ptr<Segment> segment(new Segment(path, file, first, size));
-  if (int error = reserve(file, size); error != 0) {
+  if (auto reserved = segment->reserve(); !reserved) {
     segment->remove();
-    return cannot(path, "no room for it on the disk", error);
+    return reserved.error();
   }
   return segment;
 }
@@ -103,7 +111,12 @@ Result<std::shared_ptr<Segment>> Segment::reuse(Segment& spare, const fs::path& 
     ::close(file);
     return cannot(path, "cannot be renamed", error);
   }
-  return std::shared_ptr<Segment>(new Segment(path, file, first, spare.size_));
+  std::shared_ptr<Segment> segment(new Segment(path, file, first, spare.size_));
+  if (auto reserved = segment->reserve(); !reserved) {
+    segment->remove();
+    return reserved.error();
+  }
+  return segment;
 }
 
 Result<std::shared_ptr<Segment>> Segment::open(const fs::path& path, std::uint64_t first) {
@@ -121,14 +134,60 @@ Result<std::shared_ptr<Segment>> Segment::open(const fs::path& path, std::uint64
   return segment;
 }
 
-Segment::~Segment() { ::close(file_); }
+Segment::~Segment() {
+  unmap();
+  ::close(file_);
+}
+
+// No later write shall find the disk full.
+Result<void> Segment::reserve() {
+  unmap();
+  const auto bytes = static_cast<off_t>(size_);
+  if (::fallocate(file_, 0, 0, bytes) != 0) {
+    if (errno != EOPNOTSUPP || ::ftruncate(file_, bytes) != 0) return cannot(path_, "no room for it on the disk", errno);
+    return {};
+  }
+  if (!writes_in_place(file_)) return {};
+  void* memory = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+  if (memory == MAP_FAILED) return {};
+  memory_ = static_cast<char*>(memory);
+  mapped_ = size_;
+  populated_ = end() / page * page;
+  return {};
+}
+
+void Segment::unmap() {
+  if (memory_) ::munmap(memory_, mapped_);
+  memory_ = nullptr;
+}
+
+// False if it has to be written by a call, which will say why.
+bool Segment::copy(std::uint64_t at, std::string_view record) {
+  if (!memory_) return false;
+  if (at + record.size() > populated_) {
+    const std::uint64_t needed = (at + record.size() - populated_ + page - 1) / page * page;
+    const std::uint64_t length = std::min(std::max(needed, populate_ahead), mapped_ - populated_);
+    int failed = 0;
+    do failed = ::madvise(memory_ + populated_, length, MADV_POPULATE_WRITE);
+    while (failed != 0 && (errno == EINTR || errno == EAGAIN));
+    if (failed != 0) {
+      unmap();
+      return false;
+    }
+    populated_ += length;
+  }
+  std::memcpy(memory_ + at, record.data(), record.size());
+  return true;
+}
 
 Result<void> Segment::append(std::string_view record, bool sync) {
   const std::uint64_t at = end_.load(std::memory_order_relaxed);
-  ssize_t written = 0;
-  do written = ::pwrite(file_, record.data(), record.size(), static_cast<off_t>(at));
-  while (written < 0 && errno == EINTR);
-  if (written != static_cast<ssize_t>(record.size())) return cannot(path_, "cannot be written", written < 0 ? errno : ENOSPC);
+  if (sync || !copy(at, record)) {
+    ssize_t written = 0;
+    do written = ::pwrite(file_, record.data(), record.size(), static_cast<off_t>(at));
+    while (written < 0 && errno == EINTR);
+    if (written != static_cast<ssize_t>(record.size())) return cannot(path_, "cannot be written", written < 0 ? errno : ENOSPC);
+  }
   if (sync && ::fdatasync(file_) != 0) return cannot(path_, "cannot be brought to the disk", errno);
   if (!sync) unsynced_.store(true, std::memory_order_relaxed);
   set_end(at + record.size());
@@ -153,10 +212,9 @@ Result<std::string_view> Segment::read(std::uint64_t offset, std::uint64_t size,
 
 Result<void> Segment::cut(std::uint64_t end, std::uint64_t size) {
   if (::ftruncate(file_, static_cast<off_t>(end)) != 0) return cannot(path_, "cannot be cut", errno);
-  if (int error = reserve(file_, size); error != 0) return cannot(path_, "no room for it on the disk", error);
   size_ = size;
   set_end(end);
-  return {};
+  return reserve();
 }
 
 void Segment::sync() {

@@ -73,7 +73,8 @@ class Segment {
   std::uint64_t end() const { return end_.load(std::memory_order_acquire); }
   void set_end(std::uint64_t end) { end_.store(end, std::memory_order_release); }
 
-  /// Writes at end() and moves it. On an error nothing counts as written.
+  /// Writes at end() and moves it. On an error nothing counts as written. Without `sync` it costs a copy where the file can be
+  /// mapped, which is where its room is its own, and a call of the system elsewhere; either way a kill loses nothing.
   Result<void> append(std::string_view record, bool sync);
 
   /// Up to `size` bytes from `offset`, never beyond end(), into `buffer`; fewer where the file ends early.
@@ -91,10 +92,18 @@ class Segment {
   Segment(std::filesystem::path path, int file, std::uint64_t first, std::uint64_t size)
       : path_(std::move(path)), file_(file), first_(first), size_(size) {}
 
+  /// Takes the room on the disk, and maps the file if that room cannot be taken away.
+  Result<void> reserve();
+  bool copy(std::uint64_t at, std::string_view record);
+  void unmap();
+
   std::filesystem::path path_;
   int file_;
   std::uint64_t first_;
   std::uint64_t size_;
+  char* memory_ = nullptr;       ///< the file, for the appender; null where it is written by calls
+  std::uint64_t mapped_ = 0;     ///< bytes
+  std::uint64_t populated_ = 0;  ///< up to here the pages are there, so that to write them cannot fail
   std::atomic<std::uint64_t> end_{0};
   std::atomic<bool> unsynced_{false};
 };
