@@ -9,9 +9,9 @@ namespace millrace::alert {
 namespace {
 
 constexpr auto patience = 50ms;
-// How much a commit saves of all keys' state: a few milliseconds' work.
-constexpr std::size_t share_bytes = 256U << 10U;
-constexpr std::size_t share_keys = 256;
+// How much a commit saves of all keys' state: a millisecond's work, so that no transition waits long for it.
+constexpr std::size_t share_bytes = 64U << 10U;
+constexpr std::size_t share_keys = 64;
 
 std::int64_t whole_millis(Micros micros) { return floor_div(micros, 1000); }
 

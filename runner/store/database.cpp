@@ -48,8 +48,8 @@ void configure(SQLite::Database& database) {
   database.exec("PRAGMA synchronous=FULL");
   database.exec("PRAGMA cache_size=-16384");
   database.exec("PRAGMA journal_size_limit=67108864");
-  // A commit that finds so many pages in the log brings them into the file first: some 5 ms for whoever waits for it, where four
-  // times as many take 15, and what a second of transitions costs is much the same.
+  // A commit that finds so many pages in the log brings them into the file first, and whoever waits for it waits some 5 ms
+  // longer. Four times as many take 15, and spare a burst of transitions a fifth of its time.
   database.exec("PRAGMA wal_autocheckpoint=1000");
 }
 
