@@ -40,10 +40,11 @@ bool unchanged(const Request& request, const std::string& etag) {
 }
 
 Response answer(const Table& files, const Request& request) {
-  if (request.method != "GET" && request.method != "HEAD")
-    return {.status = 405, .body = "Only GET and HEAD.\n", .headers = {{"Allow", "GET, HEAD"}}};
+  // Before the method: who posts to a wrong URL is to learn that it is wrong.
   auto found = files.find(request.path == "/" ? std::string_view("/index.html") : std::string_view(request.path));
   if (found == files.end()) return {.status = 404, .body = "There is nothing here.\n"};
+  if (request.method != "GET" && request.method != "HEAD")
+    return {.status = 405, .body = "Only GET and HEAD.\n", .headers = {{"Allow", "GET, HEAD"}}};
 
   const auto& [file, etag] = found->second;
   bool compressed = !file.gzip.empty() && accepts_gzip(request);

@@ -64,6 +64,8 @@ TEST_CASE("embedded files are served with tags, compression and a strict policy"
   CHECK(status_of(http_exchange(port, http_get("/../etc/passwd"))) == 404);
   CHECK(status_of(http_exchange(port, http_get("/%2e%2e/etc/passwd"))) == 404);
   CHECK(status_of(http_exchange(port, "DELETE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == 405);
+  CHECK(status_of(http_exchange(
+            port, "POST /hubs/wrong/negotiate HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")) == 404);
   auto head = http_exchange(port, "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   CHECK(header_value(head, "Content-Length") == "7");
   CHECK(body_of(head).empty());
