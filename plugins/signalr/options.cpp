@@ -1,5 +1,8 @@
 #include "plugins/signalr/options.h"
 
+#include <fmt/core.h>
+
+#include <cctype>
 #include <chrono>
 
 namespace millrace::signalr {
@@ -7,7 +10,81 @@ namespace {
 
 constexpr std::string_view none = "none";
 
+/// What is wrong with a path that something is to be served at; empty if nothing is.
+std::string path_problem(std::string_view path) {
+  if (!path.starts_with('/')) return "expected a path that begins with '/', such as /hubs/telemetry";
+  while (path.ends_with('/')) path.remove_suffix(1);
+  if (path.empty()) return "expected a path of its own, such as /hubs/telemetry";
+  if (path.find("//") != std::string_view::npos) return "expected a path without an empty part: '//'";
+  for (char c : path) {
+    bool plain = c > ' ' && c < '\x7f' && std::string_view("?#%*\\\"<>").find(c) == std::string_view::npos;
+    if (!plain) return "expected a path of letters, digits and '-', '_', '.', '~' between slashes";
+  }
+  return {};
+}
+
+bool all_of(std::string_view text, std::string_view allowed) {
+  return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
+}
+
+/// Whether `text` is a host and perhaps a port, as browsers write them in an origin: in lower case, the scheme's own port left
+/// out.
+bool is_authority(std::string_view text, std::string_view usual_port) {
+  std::string_view host = text.substr(0, text.starts_with('[') ? text.find(']') + 1 : text.find(':'));
+  std::string_view port = text.substr(host.size());
+  if (port.starts_with(':')) {
+    port.remove_prefix(1);
+    if (!all_of(port, "0123456789") || port.size() > 5 || port == usual_port || port.starts_with('0')) return false;
+  } else if (!port.empty()) {
+    return false;
+  }
+  if (host.starts_with('[')) return host.size() > 2 && all_of(host.substr(1, host.size() - 2), "0123456789abcdef:.");
+  return all_of(host, "abcdefghijklmnopqrstuvwxyz0123456789-._");
+}
+
+/// What is wrong with an origin; empty if browsers may send just this.
+std::string origin_problem(std::string_view origin) {
+  constexpr std::string_view wanted =
+      "expected an origin as browsers send it, such as https://plant.example or http://10.0.0.7:8080";
+  if (origin == "null") return "'null' is sent by pages of any origin, and is never let in";
+  for (auto [scheme, port] : {std::pair<std::string_view, std::string_view>{"https://", "443"}, {"http://", "80"}})
+    if (origin.starts_with(scheme) && is_authority(origin.substr(scheme.size()), port)) return {};
+  // Those of applications in a shell of their own.
+  auto scheme = origin.substr(0, origin.find("://"));
+  bool own = scheme.size() + 3 < origin.size() && scheme != "http" && scheme != "https" && scheme != "file" &&
+             all_of(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.") && is_authority(origin.substr(scheme.size() + 3), "");
+  if (own) return {};
+  return fmt::format("{}: in lower case, without a path, a slash at the end or the scheme's own port", wanted);
+}
+
+void check_paths(const Options& options, config::CheckReport<Options>& report) {
+  if (auto problem = path_problem(options.hub); !problem.empty()) return report.wrong("hub", problem);
+  if (!options.plain.empty() && options.plain != none) {
+    if (auto problem = path_problem(options.plain); !problem.empty()) {
+      report.wrong("plain", problem + ", or `none`");
+    } else {
+      HubOptions hub = options.hub_options();
+      if (options.plain == hub.path || options.plain == hub.path + "/" || options.plain == hub.path + "/negotiate")
+        report.wrong("plain", fmt::format("'{}' is the hub's own; expected another path", options.plain));
+    }
+  }
+  if (!options.rest.empty() && options.rest != none) {
+    bool named = options.rest.size() <= 128 && std::isalpha(static_cast<unsigned char>(options.rest[0])) &&
+                 path_problem("/" + options.rest).empty() && options.rest.find('/') == std::string::npos;
+    if (!named)
+      report.wrong("rest",
+                   "expected a name that begins with a letter, of at most 128 letters, digits, '-', '_' and '.', or `none`");
+  }
+}
+
 }  // namespace
+
+std::vector<std::string> paths_of(const HubOptions& options) {
+  std::vector<std::string> paths{options.path, options.path + "/negotiate"};
+  if (!options.plain.empty()) paths.push_back(options.plain);
+  if (!options.rest.empty()) paths.push_back("/api/hubs/" + options.rest);
+  return paths;
+}
 
 using config::Bytes;
 using config::Fields;
@@ -179,6 +256,15 @@ void Options::describe(Fields<Options>& f) {
           "silent for longest makes room.")
       .min(1)
       .max(1'000'000);
+  f.check({"hub", "plain", "rest"}, check_paths);
+  f.check({"origins"}, [](const Options& options, config::CheckReport<Options>& report) {
+    for (std::size_t i = 0; i < options.origins.size(); ++i)
+      if (auto problem = origin_problem(options.origins[i]); !problem.empty())
+        report.wrong_at({"origins", std::to_string(i)}, std::move(problem));
+  });
+  f.check({"target"}, [](const Options& options, config::CheckReport<Options>& report) {
+    if (options.target.empty()) report.wrong("target", "expected the name of a method of the clients, such as telemetry");
+  });
 }
 
 HubOptions Options::hub_options() const {

@@ -73,4 +73,7 @@ struct Options {
   Outlet outlet() const;
 };
 
+/// Every path that a hub claims, REST's as what is in front of the rest of its paths.
+std::vector<std::string> paths_of(const HubOptions& options);
+
 }  // namespace millrace::signalr

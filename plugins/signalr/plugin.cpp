@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,7 @@ class Broadcaster final : public Sink, public Broadcasts, public ServesPaths {
     HubOptions served = config_.hub_options();
     return served.plain.empty() ? std::vector{served.path} : std::vector{served.path, served.plain};
   }
+  std::optional<std::string> clash_with(const ServesPaths& other) const override;
   std::optional<Time> next_tick() const override { return next_figures_; }
   Result<void> tick(Time now) override;
 
@@ -52,6 +54,22 @@ class Broadcaster final : public Sink, public Broadcasts, public ServesPaths {
   std::unique_ptr<Attachment> attachment_;
   std::optional<Time> next_figures_;
 };
+
+std::optional<std::string> Broadcaster::clash_with(const ServesPaths& other) const {
+  auto* beside = dynamic_cast<const Broadcaster*>(&other);
+  if (!beside) return std::nullopt;
+  HubOptions ours = config_.hub_options(), theirs = beside->config_.hub_options();
+  if (ours.path == theirs.path) {
+    if (ours == theirs) return std::nullopt;
+    return fmt::format("both have the hub '{}' but not the same options of it: give both the same, or another `hub`",
+                       ours.path);
+  }
+  std::vector<std::string> taken = paths_of(theirs);
+  for (const std::string& path : paths_of(ours))
+    if (std::find(taken.begin(), taken.end(), path) != taken.end())
+      return fmt::format("both serve '{}': give one of them another `hub`, `plain` or `rest`", path);
+  return std::nullopt;
+}
 
 /// Stages that share a hub share what is told of its clients.
 void Broadcaster::connect_upstream(http::Routes& routes, const HubOptions& options) {

@@ -50,6 +50,10 @@ void claim_paths(const graph::Pipeline& pipeline, const std::string& file, const
   }
 }
 
+const ServesPaths* served_by(const AnyStage& stage) {
+  return std::visit([](const auto& one) { return dynamic_cast<const ServesPaths*>(one.get()); }, stage);
+}
+
 /// Problems of one file in its order; none if it is good. Every stage is constructed, as `run` would, and says what it has to
 /// say.
 std::vector<config::Problem> check(const graph::Loader& loader, const std::filesystem::path& file,
@@ -60,13 +64,19 @@ std::vector<config::Problem> check(const graph::Loader& loader, const std::files
     if (!first && claim->second != file.string())
       problems.add({},
                    fmt::format("the name '{}' is taken by {}; give one of them another 'name'", pipeline->name, claim->second));
+    std::vector<std::pair<std::string, AnyStage>> serving;
     for (const graph::Stage& stage : pipeline->stages) {
       AnyStage made = stage.make(Context(std::make_shared<OfflineHost>(pipeline->name, stage.id)));
       auto* transform = std::get_if<std::unique_ptr<Transform>>(&made);
       if (auto* explains = transform ? dynamic_cast<Explains*>(transform->get()) : nullptr)
         explanations.push_back({file.string(), stage.id, explains->explain()});
-      if (auto* serves = std::visit([](auto& s) { return dynamic_cast<ServesPaths*>(s.get()); }, made))
+      if (const ServesPaths* serves = served_by(made)) {
         claim_paths(*pipeline, file.string(), *serves, claims);
+        for (const auto& [id, other] : serving)
+          if (auto clash = serves->clash_with(*served_by(other)))
+            problems.add({}, fmt::format("the stages '{}' and '{}': {}", id, stage.id, *clash));
+        serving.emplace_back(stage.id, std::move(made));
+      }
     }
     for (const graph::TestCase& test : pipeline->tests) prepare_test(*pipeline, test, loader, problems);
   }
