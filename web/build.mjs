@@ -35,7 +35,7 @@ const settings = {
   sourcemap: options.watch ? "inline" : false,
   legalComments: "none",
   // What the SignalR client carries for browsers without fetch and for Node is not loaded.
-  define: { XMLHttpRequest: "undefined", process: "undefined" },
+  define: { XMLHttpRequest: "undefined", process: "undefined", require: "undefined", __webpack_require__: "undefined" },
   // The SignalR client's private members, which nobody names by a string: a kilobyte less to load.
   mangleProps: /^_[a-z]/,
   logLevel: "warning",

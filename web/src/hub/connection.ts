@@ -1,8 +1,16 @@
 // The one connection to the hub. Keeps it up for as long as the page lives, whatever the reason it went down for, and tells
 // the store what arrives and how the line is.
 
-import { HttpError, HubConnectionBuilder, HubConnectionState, LogLevel } from "@microsoft/signalr";
+import {
+  DefaultHttpClient,
+  HttpError,
+  HubConnectionBuilder,
+  HubConnectionState,
+  LogLevel,
+  NullLogger,
+} from "@microsoft/signalr";
 import type { Store } from "../state/store.ts";
+import { Renewal, tokenIn } from "./renewal.ts";
 import { retryDelay } from "./retry.ts";
 
 /** Milliseconds to wait for an answer before the next attempt: a network that swallows packets says nothing. */
@@ -15,21 +23,50 @@ export interface Line {
 
 /** The first attempt waits for `ready`. */
 export function connect(address: string, store: Store, ready: Promise<void> = Promise.resolve()): Line {
+  // The client keeps the token that negotiate hands out to itself: it is noted on its way.
+  let token: string | undefined;
+  const http = new DefaultHttpClient(NullLogger.instance);
+  const send = http.send.bind(http);
+  http.send = async (request) => {
+    const response = await send(request);
+    if (request.url?.includes("/negotiate")) token = tokenIn(response.content);
+    return response;
+  };
   const hub = new HubConnectionBuilder()
-    .withUrl(address, { timeout: ANSWER })
+    .withUrl(address, { timeout: ANSWER, httpClient: http })
     .withAutomaticReconnect({
       nextRetryDelayInMilliseconds: ({ previousRetryCount }) => retryDelay(previousRetryCount, Math.random()),
     })
     .configureLogging(LogLevel.None)
     .build();
 
+  const renewal = new Renewal({
+    negotiate: async () => {
+      await http.post(address.replace(/\?|$/, "/negotiate$&"), { timeout: ANSWER });
+      return token;
+    },
+    renew: (fresh) => hub.invoke("Renew", fresh),
+    after: (delay, task) => {
+      const timer = window.setTimeout(task, delay);
+      return () => clearTimeout(timer);
+    },
+  });
+  const live = (): void => {
+    renewal.follow(token);
+    store.setLink("live", Date.now());
+  };
+  const lost = (error: unknown): void => {
+    renewal.stop();
+    store.setLink("lost", Date.now(), reasonOf(error));
+  };
+
   hub.on("telemetry", (argument: unknown) => store.hearTelemetry(argument, Date.now()));
   hub.on("alert", (argument: unknown) => store.hearAlert(argument));
-  hub.onreconnecting((error) => store.setLink("lost", Date.now(), reasonOf(error)));
-  hub.onreconnected(() => store.setLink("live", Date.now()));
+  hub.onreconnecting(lost);
+  hub.onreconnected(live);
   // Also where a server's refusal ends, and hurry(): the client itself would not try again.
   hub.onclose((error) => {
-    store.setLink("lost", Date.now(), reasonOf(error));
+    lost(error);
     void start();
   });
 
@@ -40,7 +77,7 @@ export function connect(address: string, store: Store, ready: Promise<void> = Pr
     for (attempt = 0; ; attempt++) {
       try {
         await hub.start();
-        store.setLink("live", Date.now());
+        live();
         return;
       } catch (error) {
         store.setLink(store.link.state === "connecting" ? "connecting" : "lost", Date.now(), reasonOf(error));
