@@ -161,7 +161,7 @@ function writeInput() {
 const perRecord = (cpu) => (cpu / LINES) * 1e6;
 
 const BENCHMARKS = {
-  fanout: fanout({ start, note, folder, build: BUILD, here: HERE }),
+  fanout: fanout({ start, note, folder, build: BUILD, here: HERE, broker, freePort, runArgs, until }),
 
   async file() {
     const env = { INPUT, OUTPUT: join(folder, 'out.jsonl') };

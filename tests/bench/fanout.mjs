@@ -4,27 +4,18 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 const PAD = 'p'.repeat(190);
 const LINE = `{"value":1,"~":"${PAD}"}`; // about 200 bytes, the marker once
+const RECORD = `{"value":1,"pad":"${'p'.repeat(116)}"}`; // about 200 bytes with what the hub puts around it
 const hex = (...parts) => Buffer.concat(parts.map((part) => Buffer.from(part))).toString('hex');
 
 /// What the other servers want to hear before they send anything.
 const MQTT_HELLO = hex([0x10, 12, 0, 4], 'MQTT', [4, 2, 0, 0, 0, 0], [0x82, 6, 0, 1, 0, 1], 't', [0]);
 const NATS_HELLO = hex('CONNECT {"verbose":false,"pedantic":false}\r\nSUB t 1\r\n');
 
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-export function fanout({ start, note, folder, build, here }) {
+export function fanout({ start, note, folder, build, here, broker, freePort, runArgs, until }) {
   let made = 0;
   const onCore = (core, command, args, options) => start('taskset', ['-c', String(core), command, ...args], options);
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -53,11 +44,30 @@ export function fanout({ start, note, folder, build, here }) {
     return { server, commands, client: ['--port', port, '--path', '/testhub/ws', '--command', command], stop: () => kill(server) };
   }
 
-  async function ws() {
+  /// The whole program: what the hub's clients get comes in over MQTT, as messages of the same size.
+  async function pipeline() {
     const commands = pipe();
-    const server = onCore(0, 'node', [join(here, 'ws_server.mjs')], { stdio: [commands, 'pipe', 'inherit'] });
-    const [port] = await once(server.stdout, 'data');
-    return { server, commands, client: ['--port', Number(port), '--path', '/', '--command', LINE, '--marker', '~'], stop: () => kill(server) };
+    const mosquitto = await broker();
+    const port = await freePort();
+    const server = onCore(0, join(build, 'millrace'), runArgs('fanout', port), {
+      env: { BROKER: mosquitto.url },
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+    await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200);
+    const publisher = onCore(1, 'mosquitto_pub', ['-h', '127.0.0.1', '-p', new URL(mosquitto.url).port, '-t', 'devices/bench', '-l'], {
+      stdio: [commands, 'ignore', 'inherit'],
+    });
+    const client = ['--port', port, '--path', '/hubs/telemetry/ws', '--command', RECORD];
+    return { server, commands, client, stop: async () => (await kill(publisher, server), mosquitto.stop()) };
+  }
+
+  function linesTo(command, program) {
+    return async () => {
+      const commands = pipe();
+      const server = onCore(0, command, [join(here, program)], { stdio: [commands, 'pipe', 'inherit'] });
+      const [port] = await once(server.stdout, 'data');
+      return { server, commands, client: ['--port', Number(port), '--path', '/', '--command', LINE, '--marker', '~'], stop: () => kill(server) };
+    };
   }
 
   async function nats() {
@@ -122,11 +132,16 @@ export function fanout({ start, note, folder, build, here }) {
   }
 
   const us = 'us of CPU a delivery';
-  const peers = { ws, 'nats-server': nats, mosquitto };
+  const peers = { ws: linesTo('node', 'ws_server.mjs'), 'nats-server': nats, mosquitto };
+  // uWebSockets is in no Debian package and not in npm's registry; Bun, which is, has it inside.
+  if (process.env.BUN) peers['uWebSockets in Bun'] = linesTo(process.env.BUN, 'bun_server.mjs');
 
   async function beside(label, args, limits) {
     const ours = await run(await millrace(), ...args);
     note(`fan-out, ${label}: Millrace`, ours.cpu_us_per_delivery, us, limits.own);
+    const whole = await run(await pipeline(), ...args);
+    note(`fan-out, ${label}: Millrace, from MQTT`, whole.cpu_us_per_delivery, us);
+    note(`fan-out, ${label}: from MQTT to the hub alone`, whole.cpu_us_per_delivery / ours.cpu_us_per_delivery, 'times', '1.2');
     for (const [name, peer] of Object.entries(peers)) {
       const theirs = await run(await peer(), ...args);
       note(`fan-out, ${label}: ${name}`, theirs.cpu_us_per_delivery, us);
