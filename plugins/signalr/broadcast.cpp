@@ -66,8 +66,8 @@ void Hub::turn() {
   for (const Shown& event : events) broadcast_event(event);
   for (const auto& publication : publications)
     for (const Directed& directed : publication->messages()) act(directed);
+  in_turn_ = false;  // what the flush touches is flushed in a task of its own
   flush_touched();
-  in_turn_ = false;
 }
 
 void Hub::take(const Publication& publication, std::vector<Shown>& telemetry, std::vector<Shown>& events) {
@@ -90,8 +90,11 @@ void Hub::number(std::vector<Shown>& telemetry, std::string& stamped) {
   for (const Shown& shown : telemetry) bytes += shown.record.json.size() + shown.record.messagepack.size() + 80;
   stamped.reserve(bytes);
   for (Shown& shown : telemetry) {
-    auto counted = latest_.count(
-        {.id = shown.item->series, .channel = shown.channel(), .group = shown.group(), .names = shown.item->names});
+    auto counted = latest_.count({.id = shown.item->series,
+                                  .channel = shown.channel(),
+                                  .group = shown.group(),
+                                  .names = shown.item->names,
+                                  .kinship = shown.item->kinship});
     shown.place = counted.place;
     if (counted.evicted) {
       counters_.evicted.add();
@@ -291,26 +294,30 @@ void Hub::owe_all(Connection& connection) {
 }
 
 /// Makes the next frame of what a client is owed. It has no more than one target, and need not be sent if there was nothing for
-/// this client after all.
+/// this client after all. What is owed of a device goes out in the order in which it came: later values of a field behind
+/// earlier ones, whichever series they are of.
 void Hub::pay(Connection& connection) {
   Owed& owed = connection.queue_.owed();
   auto frame = std::make_shared<Frame>();
   std::vector<Encoded> records;
   const Channel* channel = nullptr;
   std::size_t bytes = 0;
-  while (!owed.empty()) {
-    std::uint32_t place = owed.take();
-    const Latest::Series& series = latest_.at(place);
-    if (!wants(connection, series)) continue;
-    bool alike = !channel || (channel->target == series.channel.target && channel->shape == series.channel.shape);
-    if (!records.empty() && (!alike || bytes + series.json.size() > frame_limit_)) {
-      owed.add(place);
-      break;
-    }
-    channel = &series.channel;
-    bytes += series.json.size() + 1;
-    records.push_back(series.record());
-    frame->series.push_back(place);
+  bool full = false;
+  while (!owed.empty() && !full) {
+    latest_.visit_kin(owed.next(), [&](std::uint32_t place) {
+      if (full || !owed.has(place)) return;
+      const Latest::Series& series = latest_.at(place);
+      bool wanted = wants(connection, series);
+      bool alike = !channel || (channel->target == series.channel.target && channel->shape == series.channel.shape);
+      full = wanted && !records.empty() && (!alike || bytes + series.json.size() > frame_limit_);
+      if (full) return;
+      owed.remove(place);
+      if (!wanted) return;
+      channel = &series.channel;
+      bytes += series.json.size() + 1;
+      records.push_back(series.record());
+      frame->series.push_back(place);
+    });
   }
   if (records.empty()) return;
   append_shaped(*frame, *connection.protocol(), channel->target, channel->shape, records);
@@ -321,17 +328,31 @@ void Hub::pay(Connection& connection) {
 
 std::vector<Encoded> Hub::latest(const Connection& connection, const std::vector<std::string>& groups) const {
   std::vector<Encoded> records;
+  const Names names(groups.begin(), groups.end());
   for (std::uint32_t place = 0; place < latest_.size(); ++place) {
     const Latest::Series& series = latest_.at(place);
-    if (!groups.empty() && std::find(groups.begin(), groups.end(), series.group) == groups.end()) continue;
+    if (!names.empty() && !names.contains(series.group)) continue;
     if (may_see(connection, series)) records.push_back(series.record());
   }
   return records;
 }
 
-void Hub::for_each(const std::function<void(Connection&)>& visit) const {
+std::vector<const Connection*> Hub::present() const {
+  std::vector<const Connection*> found;
   for (const auto& connection : connections_)
-    if (connection->protocol() && !connection->gone()) visit(*connection);
+    if (connection->protocol() && !connection->gone()) found.push_back(connection.get());
+  return found;
+}
+
+std::vector<const Connection*> Hub::present(const std::vector<std::string>& groups) const {
+  std::unordered_set<const Connection*> found;
+  for (const std::string& name : groups) {
+    auto group = groups_.find(name);
+    if (group == groups_.end()) continue;
+    for (const Connection* member : group->second.members)
+      if (member->protocol() && !member->gone()) found.insert(member);
+  }
+  return {found.begin(), found.end()};
 }
 
 }  // namespace millrace::signalr

@@ -162,8 +162,8 @@ void Connection::abort() {
   drop();
 }
 
-void Connection::when_released(std::function<void()> then) {
-  if (!held_) return then();
+void Connection::when_released(std::function<void(bool)> then) {
+  if (!held_) return then(true);
   released_ = std::move(then);
 }
 
@@ -177,7 +177,7 @@ void Connection::allow_more(Time now) {
   consume();
   received_all();
   if (held_ || leaving()) return;
-  if (auto then = std::exchange(released_, nullptr)) then();
+  if (auto then = std::exchange(released_, nullptr)) then(true);
   if (!cut_) transport_->resume_reading();
 }
 
@@ -189,6 +189,13 @@ void Connection::drop() {
 }
 
 void Connection::broken() { hub_.doom(*this); }
+
+/// Who reads what waited lives, however long its own words wait behind that.
+void Connection::writable() {
+  last_received_ = Connection::Time::clock::now();
+  probed_ = false;
+  flush();
+}
 
 void Connection::ended() {
   if (closing_ || !queue_.replay() || !transport_->cut()) return hub_.ended(*this);

@@ -106,8 +106,9 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   /// Whether it has sent messages faster than it may, so that the rest waits for a tick.
   bool held() const { return held_; }
 
-  /// Calls `then` once, when it no longer is; at once if it is not. One at a time.
-  void when_released(std::function<void()> then);
+  /// Calls `then` once: with true when it no longer is, at once if it is not; with false if the connection ends before. One at
+  /// a time.
+  void when_released(std::function<void(bool)> then);
 
   /// Looks at the clocks: time-outs, keep-alive, how many messages are allowed by now.
   void tick(Time now);
@@ -119,7 +120,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   void received_too_much() override;
   void received_all() override;
   bool wants_more() const override { return !held_; }
-  void writable() override { flush(); }
+  void writable() override;
   void broken() override;
   void ended() override;
 
@@ -167,7 +168,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   std::size_t unacknowledged_ = 0;    ///< bytes from the client since our last acknowledgement
   std::unique_ptr<Streams> streams_;  ///< made when the first is begun
   std::vector<std::string> groups_;
-  std::function<void()> released_;
+  std::function<void(bool)> released_;
   double allowed_;  ///< messages that may still come now
   Time allowed_at_;
   std::set<std::string> asked_;  ///< of these, those that the client itself has joined
@@ -175,8 +176,8 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   Time ends_ = Time::max();  ///< when its token does
   Scope* scope_ = nullptr;   ///< of one that never subscribed and may not see everything
   Time opened_;
-  Time last_received_;
-  Time last_sent_;  ///< or, without a hub protocol, last asked whether it lives
+  Time last_received_;  ///< or last seen to read what had to wait for it
+  Time last_sent_;      ///< or, without a hub protocol, last asked whether it lives
   Time closing_since_{};
   Time cut_since_{};
   std::size_t place_ = 0;  ///< in the hub's list of connections

@@ -3,8 +3,8 @@
 namespace millrace::signalr {
 
 EventStreamTransport::EventStreamTransport(Owner& owner, std::unique_ptr<http::Stream> stream, Outgoing& queue,
-                                           std::span<char> scratch, std::size_t send_buffer)
-    : owner_(owner), stream_(std::move(stream)), queue_(queue), scratch_(scratch), writer_(*stream_, owner, [this] {
+                                           std::span<char> scratch, Joined& joined, std::size_t send_buffer)
+    : owner_(owner), stream_(std::move(stream)), queue_(queue), scratch_(scratch), writer_(*stream_, owner, joined, [this] {
         finish_if_done();
       }) {
   stream_->limit_send_buffer(send_buffer);

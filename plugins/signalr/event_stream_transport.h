@@ -17,7 +17,7 @@ class EventStreamTransport final : public Transport {
   /// `stream` is what answers the GET, its head sent. `scratch` is room to read into, shared by all transports of a loop.
   /// `send_buffer` limits what the kernel keeps.
   EventStreamTransport(Owner& owner, std::unique_ptr<http::Stream> stream, Outgoing& queue, std::span<char> scratch,
-                       std::size_t send_buffer);
+                       Joined& joined, std::size_t send_buffer);
 
   /// The head of the answer, with the comment that makes Firefox see that the stream has begun.
   static std::string head(const std::vector<http::Header>& headers);

@@ -73,8 +73,10 @@ void Hub::touch(Connection& connection) {
 
 void Hub::flush_touched() {
   // Nobody is destroyed meanwhile: who ends is buried in a later task.
+  joined_.begin();
   for (Connection* connection : std::exchange(touched_, {}))
     if (connection->flush_due_) connection->flush();
+  joined_.end();
 }
 
 void Hub::dispatch(Connection& connection, Message message) {
@@ -115,6 +117,8 @@ void Hub::ended(Connection& connection) {
   count_end(connection.end_);
   counters_.clients.set(connections_.size() - 1);
   if (connection.streams_) connection.streams_->abandon();
+  // Not now: an answer may bring the client's next request at once.
+  if (auto then = std::exchange(connection.released_, nullptr)) loop_->post([then = std::move(then)] { then(false); });
   if (disconnected_) disconnected_(connection);
   place = connection.place_;  // what was called may have ended others
   std::shared_ptr<Connection> gone = std::move(connections_[place]);

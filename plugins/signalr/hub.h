@@ -10,11 +10,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "plugins/signalr/connection.h"
 #include "plugins/signalr/handover.h"
 #include "plugins/signalr/history.h"
+#include "plugins/signalr/joined.h"
 #include "plugins/signalr/latest.h"
 #include "plugins/signalr/negotiate.h"
 #include "plugins/signalr/publication.h"
@@ -187,8 +189,9 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   /// Whether they go to it as things stand.
   bool wants(const Connection& connection, const Latest::Series& series) const;
 
-  /// Calls `visit` with each of its clients that are ready.
-  void for_each(const std::function<void(Connection&)>& visit) const;
+  /// Its clients that are ready; or those in any of these groups, each once.
+  std::vector<const Connection*> present() const;
+  std::vector<const Connection*> present(const std::vector<std::string>& groups) const;
 
   const http::Access& access() const { return *access_; }
   const std::shared_ptr<http::Loop>& shared_loop() const { return loop_; }
@@ -229,6 +232,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
     bool streams = false;
     http::Right right = http::Right::read;
   };
+  using Names = std::unordered_set<std::string_view>;
   using UserGroups = std::vector<std::pair<std::string, Clock::time_point>>;  ///< and until when; the newest last
   class Frames;
 
@@ -245,7 +249,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void give(Connection& connection, Grant grant);
   void rescope(Connection& connection);
   void withdraw(Connection& connection);
-  void owe_group(Connection& connection, const std::string& name);
+  void owe_groups(Connection& connection, const Names& names);
   void expire(Connection& connection);
   void connect_again(const http::Request& request, http::Exchange exchange, Connection& connection);
   void resume(const http::Request& request, http::Exchange exchange, Connection& connection);
@@ -318,9 +322,10 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   std::vector<std::shared_ptr<Connection>> doomed_;
   bool burial_posted_ = false;
   bool flush_posted_ = false;
-  bool in_turn_ = false;  ///< which ends with a flush
+  bool in_turn_ = false;  ///< behind which a flush follows
   std::size_t frame_limit_;
   Clock::time_point now_ = Clock::now();
+  Joined joined_;
   std::vector<char> scratch_;
   http::Timer tick_timer_;
   http::Timer flush_timer_;

@@ -239,8 +239,8 @@ void Hub::connect_again(const http::Request& request, http::Exchange exchange, C
 void Hub::resume(const http::Request& request, http::Exchange exchange, Connection& connection) {
   auto stream = http::websocket::upgrade(request, std::move(exchange));
   if (!stream) return;
-  auto transport =
-      std::make_unique<WebSocketTransport>(connection, std::move(stream), connection.queue(), scratch_, options_.client_queue);
+  auto transport = std::make_unique<WebSocketTransport>(connection, std::move(stream), connection.queue(), scratch_, joined_,
+                                                        options_.client_queue);
   auto& attached = *transport;
   connection.resume(std::move(transport));
   counters_.resumed.add();
@@ -278,8 +278,9 @@ void Hub::receive(const http::Request& request, http::Exchange exchange) {
   connection->received(request.body);
   connection->received_all();
   connection->when_released(
-      [kept = std::make_shared<http::Exchange>(std::move(exchange)), headers = origins_.headers(request)] {
-        kept->respond({.content_type = "text/plain", .headers = headers});
+      [kept = std::make_shared<http::Exchange>(std::move(exchange)), headers = origins_.headers(request)](bool taken) {
+        if (taken) return kept->respond({.content_type = "text/plain", .headers = headers});
+        kept->respond({.status = 404, .body = std::string(unknown_connection) + '\n', .headers = headers});
       });
 }
 
@@ -331,10 +332,12 @@ bool Hub::accept(const http::Request& request, http::Exchange exchange, const st
   };
   Outgoing& queue = connection->queue();
   if (framing == Framing::websocket) {
-    attach(std::make_unique<WebSocketTransport>(*connection, std::move(stream), queue, scratch_, options_.client_queue))
+    attach(
+        std::make_unique<WebSocketTransport>(*connection, std::move(stream), queue, scratch_, joined_, options_.client_queue))
         .start();
   } else if (framing == Framing::event_stream) {
-    attach(std::make_unique<EventStreamTransport>(*connection, std::move(stream), queue, scratch_, options_.client_queue))
+    attach(
+        std::make_unique<EventStreamTransport>(*connection, std::move(stream), queue, scratch_, joined_, options_.client_queue))
         .start();
   } else {
     LongPollingTransport::Limits limits{.poll = options_.poll_timeout, .away = options_.attach_timeout};

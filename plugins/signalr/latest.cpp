@@ -18,6 +18,29 @@ void Latest::make_newest(std::uint32_t place) {
   newest_ = place;
 }
 
+/// As the newest.
+void Latest::join_kin(std::uint32_t place) {
+  Series& s = series_[place];
+  auto [newest, alone] = newest_kin_.try_emplace(s.kinship, place);
+  s.older_kin = newest->second;
+  s.newer_kin = alone ? place : series_[s.older_kin].newer_kin;
+  series_[s.older_kin].newer_kin = place;
+  series_[s.newer_kin].older_kin = place;
+  newest->second = place;
+}
+
+void Latest::leave_kin(std::uint32_t place) {
+  Series& s = series_[place];
+  auto newest = newest_kin_.find(s.kinship);
+  if (s.newer_kin == place) {
+    newest_kin_.erase(newest);
+    return;
+  }
+  if (newest->second == place) newest->second = s.older_kin;
+  series_[s.older_kin].newer_kin = s.newer_kin;
+  series_[s.newer_kin].older_kin = s.older_kin;
+}
+
 Latest::Updated Latest::count(const Key& key) {
   if (limit_ == 0) return {};
   Updated updated;
@@ -25,6 +48,9 @@ Latest::Updated Latest::count(const Key& key) {
   if (!fresh) {
     updated.place = found->second;
     unlink(updated.place);
+    bool has_kin = series_[updated.place].newer_kin != updated.place;
+    if (has_kin) leave_kin(updated.place);
+    if (has_kin) join_kin(updated.place);
   } else if (size() < limit_) {
     updated.place = size();
     series_.emplace_back();
@@ -34,6 +60,7 @@ Latest::Updated Latest::count(const Key& key) {
     places_.erase(series_[oldest_].id);
     evicted_seq_ = std::max(evicted_seq_, series_[oldest_].seq);
     unlink(updated.place);
+    leave_kin(updated.place);
   }
   make_newest(updated.place);
   Series& s = series_[updated.place];
@@ -43,6 +70,8 @@ Latest::Updated Latest::count(const Key& key) {
     s.group.assign(key.group);
     s.names = key.names;
     s.seq = evicted_seq_;
+    s.kinship = key.kinship;
+    join_kin(updated.place);
   }
   updated.seq = ++s.seq;
   return updated;

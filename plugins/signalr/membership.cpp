@@ -87,14 +87,16 @@ void Hub::subscribe(Connection& connection, const std::vector<std::string>& grou
     connection.selective_ = true;
     rescope(connection);
   }
+  Names owed;
   for (const std::string& name : groups) {
     if (!connection.identity_.may_join(name)) continue;
     connection.asked_.insert(name);
     if (connection.in_group(name)) continue;
     connection.groups_.push_back(name);
     groups_[name].members.push_back(&connection);
-    if (!had_everything || !is_device_group(name)) owe_group(connection, name);
+    if (!had_everything || !is_device_group(name)) owed.insert(name);
   }
+  owe_groups(connection, owed);
   touch(connection);
 }
 
@@ -106,7 +108,7 @@ void Hub::join(Connection& connection, const std::string& name) {
   if (connection.in_group(name)) return;
   connection.groups_.push_back(name);
   groups_[name].members.push_back(&connection);
-  owe_group(connection, name);
+  owe_groups(connection, {name});
   touch(connection);
 }
 
@@ -122,13 +124,14 @@ void Hub::leave(Connection& connection, const std::string& name) {
   if (group->second.members.empty()) groups_.erase(group);
 }
 
-/// The latest of what is for a group's members.
-void Hub::owe_group(Connection& connection, const std::string& name) {
+/// The latest of what is for these groups' members.
+void Hub::owe_groups(Connection& connection, const Names& names) {
+  if (names.empty()) return;
   for (std::uint32_t place = 0; place < latest_.size(); ++place) {
     const Latest::Series& series = latest_.at(place);
     const Audience& audience = series.channel.audience;
-    bool concerned = audience.reach == Reach::interested ? connection.selective_ && series.group == name
-                                                         : audience.reach == Reach::group && audience.name == name;
+    bool concerned = audience.reach == Reach::interested ? connection.selective_ && names.contains(series.group)
+                                                         : audience.reach == Reach::group && names.contains(audience.name);
     if (concerned) connection.queue_.owed().add(place);
   }
 }

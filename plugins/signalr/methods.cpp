@@ -54,20 +54,17 @@ void presence(const Hub& hub, Call call) {
   auto caller = call.caller();
   auto groups = groups_of(call, false);
   if (!caller || !groups) return;
-  std::size_t connections = 0;
+  bool all = groups->empty();
+  std::erase_if(*groups, [&](const std::string& group) { return !caller->identity().may_join(group); });
+  auto present = all ? hub.present() : hub.present(*groups);
   std::map<std::string, std::size_t> users;
-  hub.for_each([&](const Connection& one) {
-    bool counts = groups->empty() || std::any_of(groups->begin(), groups->end(), [&](const auto& group) {
-                    return caller->identity().may_join(group) && one.in_group(group);
-                  });
-    if (!counts) return;
-    ++connections;
-    if (!one.identity().user.empty() && (users.size() < most_users || users.contains(one.identity().user)))
-      ++users[one.identity().user];
-  });
+  for (const Connection* one : present) {
+    const std::string& user = one->identity().user;
+    if (!user.empty() && (users.size() < most_users || users.contains(user))) ++users[user];
+  }
   json listed = json::array();
   for (const auto& [user, count] : users) listed.push_back({{"user", user}, {"connections", count}});
-  call.result({{"connections", connections}, {"users", std::move(listed)}});
+  call.result({{"connections", present.size()}, {"users", std::move(listed)}});
 }
 
 std::optional<Seen> read_seen(const json& arguments) {

@@ -26,21 +26,25 @@ void Owed::remove(std::uint32_t place) {
   std::uint64_t bit = std::uint64_t{1} << (place % 64);
   if ((bits_[word] & bit) != 0) --count_;
   bits_[word] &= ~bit;
+  if (empty()) bits_ = {};
 }
 
-std::uint32_t Owed::take() {
+bool Owed::has(std::uint32_t place) const {
+  std::size_t word = place / 64;
+  return word < bits_.size() && (bits_[word] >> (place % 64) & 1U) != 0;
+}
+
+std::uint32_t Owed::next() {
   assert(!empty() && "nothing is owed");
-  while (true) {
-    if (turn_ >= bits_.size()) turn_ = 0;
-    if (bits_[turn_] == 0) {
-      ++turn_;
-      continue;
-    }
-    auto place = static_cast<std::uint32_t>(turn_ * 64 + static_cast<std::size_t>(std::countr_zero(bits_[turn_])));
-    remove(place);
-    if (empty()) bits_ = {};
-    return place;
+  std::size_t word = turn_ / 64;
+  std::uint64_t here = word < bits_.size() ? bits_[word] & ~std::uint64_t{0} << (turn_ % 64) : 0;
+  while (here == 0) {
+    word = word + 1 < bits_.size() ? word + 1 : 0;
+    here = bits_[word];
   }
+  auto place = static_cast<std::uint32_t>(word * 64 + static_cast<std::size_t>(std::countr_zero(here)));
+  turn_ = place + 1;
+  return place;
 }
 
 Outgoing::Pushed Outgoing::push(SharedFrame frame) {
@@ -87,24 +91,27 @@ std::uint32_t Outgoing::conflate(const Frame& frame) {
   return frame.records;
 }
 
-/// Takes telemetry out of the queue, the oldest first, until `wanted` bytes fit.
+/// Takes telemetry out of the queue until `wanted` bytes fit: the oldest first where it is lost, but the newest first where the
+/// newest values follow in its place, so that nothing older comes behind something newer.
 void Outgoing::displace(std::size_t wanted, Pushed& pushed) {
-  std::size_t keep = head_;
-  for (std::size_t i = head_; i < frames_.size(); ++i) {
-    bool begun = i == head_ && sent_ > 0;
-    if (!begun && !frames_[i]->series.empty() && bytes_ + wanted > limit_) {
-      bytes_ -= frames_[i]->bytes.size();
-      if (policy_ == SlowClient::newest) {
-        pushed.conflated += conflate(*frames_[i]);
-      } else {
-        pushed.dropped += frames_[i]->records;
-      }
-      continue;
+  auto may_go = [this](std::size_t i) { return !frames_[i]->series.empty() && !(i == head_ && sent_ > 0); };
+  auto take_out = [&](std::size_t i) {
+    if (!may_go(i) || bytes_ + wanted <= limit_) return;
+    bytes_ -= frames_[i]->bytes.size();
+    if (policy_ == SlowClient::newest) {
+      pushed.conflated += conflate(*frames_[i]);
+    } else {
+      pushed.dropped += frames_[i]->records;
     }
-    if (keep != i) frames_[keep] = std::move(frames_[i]);
-    ++keep;
+    frames_[i] = nullptr;
+  };
+  if (policy_ == SlowClient::newest) {
+    for (std::size_t i = frames_.size(); i > head_; --i) take_out(i - 1);
+  } else {
+    for (std::size_t i = head_; i < frames_.size(); ++i) take_out(i);
   }
-  frames_.resize(keep);
+  auto begin = frames_.begin() + static_cast<std::ptrdiff_t>(head_);
+  frames_.erase(std::remove(begin, frames_.end(), nullptr), frames_.end());
 }
 
 std::size_t Outgoing::front(std::span<std::string_view> pieces) const {
@@ -122,6 +129,11 @@ std::size_t Outgoing::front(std::span<std::string_view> pieces) const {
   }
   if (count > 0) pieces[0].remove_prefix(sent_);
   return count;
+}
+
+std::span<const SharedFrame> Outgoing::whole() const {
+  if (replay_ || sent_ > 0) return {};
+  return std::span(frames_).subspan(head_);
 }
 
 void Outgoing::sent(std::size_t bytes) {

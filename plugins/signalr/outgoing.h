@@ -24,16 +24,17 @@ class Owed {
  public:
   void add(std::uint32_t place);
   void remove(std::uint32_t place);
+  bool has(std::uint32_t place) const;
   bool empty() const { return count_ == 0; }
   std::size_t size() const { return count_; }
 
-  /// Takes one out, going round so that none waits for ever; only if not empty.
-  std::uint32_t take();
+  /// Whose turn it is, going round so that none waits for ever; only if not empty.
+  std::uint32_t next();
 
  private:
   std::vector<std::uint64_t> bits_;
   std::size_t count_ = 0;
-  std::size_t turn_ = 0;  ///< the word to look at next
+  std::uint32_t turn_ = 0;  ///< the place to look at next
 };
 
 /// One client's frames that the socket has not taken yet, within `limit` bytes. Frames are kept by reference, and counted in
@@ -66,6 +67,9 @@ class Outgoing {
 
   /// Up to `pieces.size()` pieces of what is to be sent next. None, though not empty: an acknowledgement must come first.
   std::size_t front(std::span<std::string_view> pieces) const;
+
+  /// All that is to be sent, if it is whole frames as other clients may get them too; else nothing.
+  std::span<const SharedFrame> whole() const;
 
   /// The socket has taken so many bytes.
   void sent(std::size_t bytes);

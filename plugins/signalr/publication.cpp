@@ -58,9 +58,11 @@ std::uint64_t names_id(const FieldList& fields) {
   return names;
 }
 
-std::uint64_t series_id(std::string_view channel, std::string_view device, std::uint64_t names) {
-  return mix(mix(hash(device, hash_key()), hash(channel, ~hash_key())), names);
+std::uint64_t kinship_id(std::string_view channel, std::string_view device) {
+  return mix(hash(device, hash_key()), hash(channel, ~hash_key()));
 }
+
+std::uint64_t series_id(std::uint64_t kinship, std::uint64_t names) { return mix(kinship, names); }
 
 std::size_t append_stamped(std::string& out, Encoded record, std::uint64_t seq, std::string_view epoch) {
   constexpr char three_members = '\x83', five_members = '\x85';
@@ -215,7 +217,8 @@ void Publication::add(const Record& record, std::uint32_t channel) {
   if (item.telemetry) {
     item.names = names_id(record.fields);
     const Channel& to = channels_[channel];
-    item.series = series_id(to.audience.reach == Reach::interested ? to.target : to.key(), record.device, item.names);
+    item.kinship = kinship_id(to.audience.reach == Reach::interested ? to.target : to.key(), record.device);
+    item.series = series_id(item.kinship, item.names);
   }
   const Value* key = alert ? record.fields.find("key") : nullptr;
   if (key && key->type() == Type::string && key->as_text() != record.device)

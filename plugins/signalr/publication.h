@@ -45,9 +45,10 @@ Result<Directed> read_directed(const Record& record);
 class Publication {
  public:
   struct Item {
-    std::uint64_t series = 0;  ///< channel, device and set of field names; of telemetry only
-    std::uint64_t names = 0;   ///< of the field names alone
-    std::uint32_t json = 0;    ///< where its JSON begins
+    std::uint64_t series = 0;   ///< channel, device and set of field names; of telemetry only
+    std::uint64_t kinship = 0;  ///< channel and device
+    std::uint64_t names = 0;    ///< of the field names alone
+    std::uint32_t json = 0;     ///< where its JSON begins
     std::uint32_t json_size = 0;
     std::uint32_t messagepack_size = 0;  ///< which follows the JSON
     std::uint32_t group = 0;             ///< where the group's name begins
@@ -105,9 +106,12 @@ std::size_t append_stamped(std::string& out, Encoded record, std::uint64_t seq, 
 std::string device_group(std::string_view device);
 bool is_device_group(std::string_view group);
 
-/// Identifies a series: the same for equal channel, device and field names in any order. Keyed by a number drawn at start, so
-/// that no device can choose names that meet another's.
-std::uint64_t series_id(std::string_view channel, std::string_view device, std::uint64_t names);
+/// Identifies what comes from one device on one channel. Keyed by a number drawn at start, so that no device can choose names
+/// that meet another's.
+std::uint64_t kinship_id(std::string_view channel, std::string_view device);
+
+/// Identifies a series: the same for equal kinship and field names in any order.
+std::uint64_t series_id(std::uint64_t kinship, std::uint64_t names);
 
 /// Of a set of field names: the sum of name_id() of each, and how many.
 std::uint64_t name_id(std::string_view name);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <variant>
 
 #include "plugins/signalr/hub.h"
@@ -16,11 +17,27 @@ using nlohmann::json;
 constexpr std::uint64_t newest_of_all = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t most_named = 1000;  ///< series in one call
 constexpr int items_a_turn = 64;
+constexpr int most_recitals = 4;  ///< of a client at a time: each holds on to what it is still to send
+
+/// How many streams of each client are under way.
+using Underway = std::unordered_map<std::string, int>;
 
 /// A stream's items, sent as fast as the client reads.
 class Recital : public std::enable_shared_from_this<Recital> {
  public:
-  explicit Recital(Call call) : call_(std::move(call)) {}
+  /// Null, and the call is answered, if the caller has gone or has too many already.
+  static std::shared_ptr<Recital> begin(Call call, const std::shared_ptr<Underway>& underway) {
+    auto caller = call.caller();
+    if (!caller) return nullptr;
+    int& count = (*underway)[caller->id()];
+    if (count < most_recitals) return std::shared_ptr<Recital>(new Recital(std::move(call), underway, caller->id(), count));
+    call.fail("Too many streams of records at a time: 4 are allowed.");
+    return nullptr;
+  }
+  ~Recital() {
+    auto count = underway_->find(caller_);
+    if (--count->second == 0) underway_->erase(count);
+  }
 
   void add(json item) { items_.emplace_back(std::move(item)); }
   void add(std::shared_ptr<const History::Kept> record) { items_.emplace_back(std::move(record)); }
@@ -36,7 +53,14 @@ class Recital : public std::enable_shared_from_this<Recital> {
   }
 
  private:
+  Recital(Call call, std::shared_ptr<Underway> underway, std::string caller, int& count)
+      : call_(std::move(call)), underway_(std::move(underway)), caller_(std::move(caller)) {
+    ++count;
+  }
+
   Call call_;
+  std::shared_ptr<Underway> underway_;
+  std::string caller_;  ///< the connection's id
   std::deque<std::variant<json, std::shared_ptr<const History::Kept>>> items_;
 };
 
@@ -112,7 +136,7 @@ bool recite(const Hub& hub, Recital& recital, const Named& named, std::uint32_t 
   return from >= first;
 }
 
-void history(const Hub& hub, Call call) {
+void history(const Hub& hub, const std::shared_ptr<Underway>& underway, Call call) {
   const json& arguments = call.arguments;
   auto named = arguments.empty() || arguments.size() > 3 ? std::nullopt : read_named(arguments[0]);
   auto bound = [&](std::size_t at, std::uint64_t otherwise) -> std::optional<std::uint64_t> {
@@ -125,7 +149,8 @@ void history(const Hub& hub, Call call) {
   if (!named || !from || !to)
     return call.fail("Expected a series, {\"device\", \"fields\", \"target\"} or a device, and the first and last number.");
 
-  auto recital = std::make_shared<Recital>(std::move(call));
+  auto recital = Recital::begin(std::move(call), underway);
+  if (!recital) return;
   bool found = false;
   for (std::uint32_t place = 0; place < hub.series().size(); ++place) {
     if (!named->means(hub.series().at(place)) || !hub.may_see(*caller, hub.series().at(place))) continue;
@@ -151,7 +176,7 @@ std::optional<Listed> read_listed(const json& from) {
   return listed;
 }
 
-void recover(const Hub& hub, Call call) {
+void recover(const Hub& hub, const std::shared_ptr<Underway>& underway, Call call) {
   auto caller = call.caller();
   if (!caller) return;
   bool texts = call.arguments.size() == 2 && call.arguments[0].is_string();
@@ -159,7 +184,8 @@ void recover(const Hub& hub, Call call) {
   if (!listed) return call.fail("Expected the epoch, and up to 1000 of {\"device\", \"fields\", \"target\", \"seq\"}.");
   bool same_epoch = call.arguments[0].get_ref<const std::string&>() == hub.epoch();
 
-  auto recital = std::make_shared<Recital>(std::move(call));
+  auto recital = Recital::begin(std::move(call), underway);
+  if (!recital) return;
   bool complete = same_epoch;
   std::set<const Named*> met;
   for (std::uint32_t place = 0; place < hub.series().size(); ++place) {
@@ -190,8 +216,9 @@ void recover(const Hub& hub, Call call) {
 }  // namespace
 
 void add_recovery_methods(Hub& hub) {
-  hub.stream("History", [&hub](Call call) { history(hub, std::move(call)); });
-  hub.stream("Recover", [&hub](Call call) { recover(hub, std::move(call)); });
+  auto underway = std::make_shared<Underway>();
+  hub.stream("History", [&hub, underway](Call call) { history(hub, underway, std::move(call)); });
+  hub.stream("Recover", [&hub, underway](Call call) { recover(hub, underway, std::move(call)); });
 }
 
 }  // namespace millrace::signalr

@@ -1,69 +1,15 @@
 #include <catch2/catch.hpp>
 
-#include <future>
 #include <nlohmann/json.hpp>
 
-#include "plugins/signalr/attachment.h"
-#include "plugins/signalr/methods.h"
-#include "runner/http/listener.h"
-#include "tests/support/socket_client.h"
+#include "plugins/signalr/signalr_test_hub.h"
 
 using namespace millrace;
 using namespace millrace::signalr;
-using test::client_frame;
-using test::SocketClient;
+using namespace millrace::signalr::test;
+using Server = LiveHub;
 
 namespace {
-
-/// A listener with a hub, and a stage's hold on it.
-struct Server {
-  explicit Server(HubOptions with = {}) : options(std::move(with)) {
-    if (options.plain.empty()) options.plain = options.path + "/ws";
-    port = listener.start().value();
-    attachment = attach("live", options).value();
-  }
-  ~Server() {
-    attachment.reset();
-    listener.stop();
-  }
-
-  Result<std::unique_ptr<Attachment>> attach(const std::string& stage, const HubOptions& with,
-                                             const std::string& pipeline = "p") {
-    return Attachment::attach(listener.routes(), with, pipeline, stage, add_telemetry_methods);
-  }
-
-  /// Publishes one record: telemetry of a device, or an alert if it has a key.
-  void publish(std::string_view device, std::int64_t value, std::string_view key = {}) {
-    Batch batch;
-    Record& record = batch.append();
-    record.device = device;
-    record.fields.push(batch.arena(), "v", Value::integer(value));
-    if (!key.empty()) {
-      record.kind = kind::alert;
-      record.fields.push(batch.arena(), "key", Value::string(key));
-    }
-    REQUIRE(attachment->hub().publish(std::make_shared<const Publication>(batch, "telemetry")));
-  }
-
-  /// Waits until the hub has done everything that was asked of it.
-  void settle() {
-    std::promise<void> done;
-    listener.routes().loop()->post([&] { done.set_value(); });
-    done.get_future().get();
-  }
-
-  http::Listener listener{{.address = {.port = 0}}};
-  HubOptions options;
-  std::uint16_t port = 0;
-  std::unique_ptr<Attachment> attachment;
-};
-
-std::string upgrade(std::string_view target, std::string_view headers = {}) {
-  return "GET " + std::string(target) +
-         " HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
-         std::string(headers) + "\r\n";
-}
 
 /// A SignalR client without manners.
 struct Client : SocketClient {
@@ -96,42 +42,35 @@ struct Client : SocketClient {
   }
 };
 
-std::string value_of(std::string_view device, std::int64_t value) {
-  return R"({"device":")" + std::string(device) + R"(","time":0,"fields":{"v":)" + std::to_string(value) + "},\"seq\":";
-}
-
 }  // namespace
 
 TEST_CASE("negotiate hands out a token that one upgrade may use") {
   Server server;
-  auto answer = test::http_exchange(server.port,
-                                    "POST /hubs/telemetry/negotiate?negotiateVersion=1 HTTP/1.1\r\nHost: a\r\nContent-Length: "
-                                    "0\r\nConnection: close\r\n\r\n");
-  REQUIRE(test::status_of(answer) == 200);
+  auto answer = http_exchange(server.port,
+                              "POST /hubs/telemetry/negotiate?negotiateVersion=1 HTTP/1.1\r\nHost: a\r\nContent-Length: "
+                              "0\r\nConnection: close\r\n\r\n");
+  REQUIRE(status_of(answer) == 200);
   CHECK(answer.find("Content-Type: application/json\r\n") != std::string::npos);
-  auto body = nlohmann::json::parse(test::body_of(answer));
+  auto body = nlohmann::json::parse(body_of(answer));
   std::string token = body["connectionToken"];
   CHECK(body["connectionId"] != token);
 
   SocketClient first(server.port);
   first.send(upgrade("/hubs/telemetry?id=" + token));
   REQUIRE(first.read_until("101 Switching"));
-  CHECK(test::status_of(test::http_exchange(server.port, upgrade("/hubs/telemetry?id=" + token, "Connection: close\r\n"))) ==
-        409);
-  CHECK(test::status_of(test::http_exchange(server.port, upgrade("/hubs/telemetry?id=guess", "Connection: close\r\n"))) == 404);
+  CHECK(status_of(http_exchange(server.port, upgrade("/hubs/telemetry?id=" + token, "Connection: close\r\n"))) == 409);
+  CHECK(status_of(http_exchange(server.port, upgrade("/hubs/telemetry?id=guess", "Connection: close\r\n"))) == 404);
 }
 
 TEST_CASE("other methods and origins are refused on hub paths") {
   Server server;
-  CHECK(test::status_of(test::http_exchange(server.port, test::http_get("/hubs/telemetry/negotiate"))) == 405);
-  CHECK(test::status_of(test::http_exchange(server.port, test::http_get("/hubs/telemetry"))) == 400);
-  CHECK(test::status_of(test::http_exchange(server.port, test::http_get("/hubs/telemetry?id=x"))) == 404);
-  CHECK(test::status_of(
-            test::http_exchange(server.port, "PUT /hubs/telemetry HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == 405);
+  CHECK(status_of(http_exchange(server.port, http_get("/hubs/telemetry/negotiate"))) == 405);
+  CHECK(status_of(http_exchange(server.port, http_get("/hubs/telemetry"))) == 400);
+  CHECK(status_of(http_exchange(server.port, http_get("/hubs/telemetry?id=x"))) == 404);
+  CHECK(status_of(http_exchange(server.port, "PUT /hubs/telemetry HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")) == 405);
   for (auto path : {"/hubs/telemetry", "/hubs/telemetry/ws"})
-    CHECK(test::status_of(
-              test::http_exchange(server.port, upgrade(path, "Connection: close\r\nOrigin: http://evil.example\r\n"))) == 403);
-  CHECK(server.attachment->hub().counters().clients.value() == 0);
+    CHECK(status_of(http_exchange(server.port, upgrade(path, "Connection: close\r\nOrigin: http://evil.example\r\n"))) == 403);
+  CHECK(server.hub().counters().clients.value() == 0);
 }
 
 TEST_CASE("handshake errors are told, then the connection closes normally") {
@@ -308,58 +247,10 @@ TEST_CASE("a plain WebSocket gets JSON lines, of the devices it names") {
   CHECK(all.received().find("{\"target\":\"alert\",\"v\":3,\"key\":\"a\"}\n") != std::string::npos);
 }
 
-TEST_CASE("a client that does not read costs its queue, slows nobody, and gets the newest when it reads") {
-  HubOptions options;
-  options.client_queue = 8U << 10U;
-  Server server(options);
-  Client slow(server, 4096), quick(server);
-  slow.shake_hands();
-  quick.shake_hands();
-  const HubCounters& counters = server.attachment->hub().counters();
-  std::string padding(200, 'p');
-  std::int64_t last = 0;
-  while (counters.conflated.value() < 1000) {
-    server.publish("a", ++last);
-    server.publish("b" + padding, last);
-    server.settle();
-    quick.received().clear();
-  }
-  server.publish("a", 1'000'000);
-  REQUIRE(quick.read_until(value_of("a", 1'000'000)));
-  CHECK(counters.ended_slow.value() == 0);
-  REQUIRE(slow.read_until(value_of("a", 1'000'000)));
-  REQUIRE(slow.read_until(value_of("b" + padding, last)));
-  CHECK(slow.count("\"device\":\"a\"") < static_cast<std::size_t>(last) / 2);
-  CHECK(slow.count(value_of("a", 1'000'000)) == 1);
-  server.publish("a", 1'000'001);
-  CHECK(slow.read_until(value_of("a", 1'000'001)));
-}
-
-TEST_CASE("alerts are never conflated: a client with no room for them is sent away to come again") {
-  HubOptions options;
-  options.client_queue = 8U << 10U;
-  options.close_timeout = HubOptions::Time(100);
-  Server server(options);
-  Client slow(server, 4096);
-  slow.shake_hands();
-  const HubCounters& counters = server.attachment->hub().counters();
-  std::int64_t sent = 0;
-  while (counters.ended_slow.value() == 0) {
-    server.publish("a", ++sent, "key" + std::string(500, 'k'));
-    server.settle();
-    REQUIRE(sent < 100'000);
-  }
-  CHECK(slow.read_to_end());
-  std::int64_t seen = 0;
-  while (slow.got("{\"v\":" + std::to_string(seen + 1) + ",")) ++seen;
-  CHECK(seen > 0);
-  CHECK(slow.count("\"target\":\"alert\"") - static_cast<std::size_t>(seen) <= 1);  // no gap: at most one cut in two at the end
-}
-
 TEST_CASE("stages share a hub, differing options do not, and the last to go sends the clients away") {
   Server server;
   auto second = server.attach("second", server.options).value();
-  CHECK(&second->hub() == &server.attachment->hub());
+  CHECK(&second->hub() == &server.hub());
   auto other = server.options;
   other.client_queue = 1U << 20U;
   CHECK(server.attach("third", other).error().what.find("'live' and 'third' share the hub") != std::string::npos);
@@ -373,7 +264,7 @@ TEST_CASE("stages share a hub, differing options do not, and the last to go send
   client.call("1", "Latest", "[]");
   second.reset();
   CHECK(client.read_until("{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\x03\xE8"));
-  CHECK(test::status_of(test::http_exchange(server.port, test::http_get("/hubs/telemetry"))) == 404);
+  CHECK(status_of(http_exchange(server.port, http_get("/hubs/telemetry"))) == 404);
 }
 
 TEST_CASE("a stage that comes back with other options replaces its hub on the same path") {
@@ -387,7 +278,7 @@ TEST_CASE("a stage that comes back with other options replaces its hub on the sa
   server.attachment = std::move(attachment);
   Client again(server);
   again.shake_hands();
-  CHECK(test::status_of(test::http_exchange(server.port, upgrade("/hubs/telemetry", "Connection: close\r\n"))) == 503);
+  CHECK(status_of(http_exchange(server.port, upgrade("/hubs/telemetry", "Connection: close\r\n"))) == 503);
 }
 
 TEST_CASE("connections opened and dropped leave nothing behind") {
@@ -397,7 +288,7 @@ TEST_CASE("connections opened and dropped leave nothing behind") {
     client.send(upgrade("/hubs/telemetry") + client_frame(0x81, "{\"protocol\":\"json\",\"version\":1}\x1e"));
     server.publish("a", round);
   }
-  const HubCounters& counters = server.attachment->hub().counters();
+  const HubCounters& counters = server.hub().counters();
   const http::ListenerCounters& listener = server.listener.counters();
   while (listener.accepted.value() < 200 || listener.connections.value() > 0) server.settle();
   server.settle();
@@ -405,22 +296,4 @@ TEST_CASE("connections opened and dropped leave nothing behind") {
   Client client(server);
   client.shake_hands();
   CHECK(client.read_until(value_of("a", 199)));
-}
-
-TEST_CASE("more than the hand-over holds is refused whole, and taken again later") {
-  Server server;
-  std::promise<void> go;
-  server.listener.routes().loop()->post([wait = go.get_future().share()] { wait.wait(); });
-  Batch batch;
-  Record& record = batch.append();
-  std::string big(1U << 20U, 'x');
-  record.fields.push(batch.arena(), "x", Value::string(big));
-  auto publication = std::make_shared<const Publication>(batch, "telemetry");
-  int taken = 0;
-  while (server.attachment->hub().publish(publication)) REQUIRE(++taken < 100);
-  CHECK(taken >= 8);
-  go.set_value();
-  server.settle();
-  server.settle();
-  CHECK(server.attachment->hub().publish(publication));
 }

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "plugins/signalr/history.h"
+#include "plugins/signalr/joined.h"
 #include "plugins/signalr/latest.h"
 #include "plugins/signalr/outgoing.h"
 #include "plugins/signalr/publication.h"
@@ -56,8 +57,10 @@ TEST_CASE("newest: what does not fit is owed, and so is all telemetry until that
   CHECK(queue.push(telemetry(1, {2})).conflated == 1);  // would fit, but must not overtake
   CHECK(queue.bytes() == 8);
   CHECK(queue.owed().size() == 2);
-  CHECK(queue.owed().take() == 2);
-  CHECK(queue.owed().take() == 3);
+  CHECK(queue.owed().has(2));
+  CHECK(queue.owed().has(3));
+  queue.owed().remove(2);
+  queue.owed().remove(3);
   CHECK(queue.owed().empty());
   queue.sent(8);
   CHECK(queue.push(telemetry(8, {4})).conflated == 0);
@@ -111,17 +114,91 @@ TEST_CASE("discarding keeps the rest of a frame that has begun") {
   CHECK(queue.bytes() == 0);
 }
 
-TEST_CASE("what is owed goes round") {
+TEST_CASE("newest: events displace the newest telemetry first, so that nothing older follows something newer") {
+  Outgoing queue(10, SlowClient::newest);
+  queue.push(telemetry(4, {1}));
+  queue.push(telemetry(3, {2}));
+  queue.push(telemetry(3, {3}));
+  CHECK(queue.push(event(3)).conflated == 1);
+  CHECK(unsent(queue) == "ttttttteee");
+  CHECK(queue.owed().has(3));
+  CHECK(queue.owed().size() == 1);
+}
+
+TEST_CASE("what is owed goes round, place by place") {
   Owed owed;
+  auto take = [&owed] {
+    std::uint32_t place = owed.next();
+    owed.remove(place);
+    return place;
+  };
   for (std::uint32_t place : {5U, 70U, 1000U}) owed.add(place);
   owed.add(70);
   CHECK(owed.size() == 3);
-  CHECK(owed.take() == 5);
-  CHECK(owed.take() == 70);
-  owed.add(5);
-  CHECK(owed.take() == 1000);
-  CHECK(owed.take() == 5);
+  CHECK(take() == 5);
+  owed.add(5);  // at once again: the others go first
+  CHECK(take() == 70);
+  CHECK(take() == 1000);
+  CHECK(take() == 5);
   CHECK(owed.empty());
+  for (std::uint32_t place : {3U, 4U}) owed.add(place);
+  CHECK(take() == 3);
+  owed.add(3);
+  CHECK(take() == 4);
+}
+
+TEST_CASE("series of one device and channel are kin, told in the order of their newest records") {
+  Latest latest(3);
+  auto count = [&](std::uint64_t id, std::uint64_t kinship) {
+    return latest.count({.id = id, .channel = {.target = "t"}, .group = "device:a", .kinship = kinship}).place;
+  };
+  auto kin_of = [&](std::uint32_t place) {
+    std::vector<std::uint64_t> ids;
+    latest.visit_kin(place, [&](std::uint32_t one) { ids.push_back(latest.at(one).id); });
+    return ids;
+  };
+  using Ids = std::vector<std::uint64_t>;
+  auto a = count(1, 7);
+  CHECK(kin_of(a) == Ids{1});
+  auto b = count(2, 7);
+  count(3, 7);
+  CHECK(kin_of(a) == Ids{1, 2, 3});
+  count(1, 7);
+  CHECK(kin_of(b) == Ids{2, 3, 1});
+  count(3, 7);
+  CHECK(kin_of(b) == Ids{2, 1, 3});
+  auto other = count(9, 8);  // takes the place of 2
+  CHECK(other == b);
+  CHECK(kin_of(other) == Ids{9});
+  CHECK(kin_of(a) == Ids{1, 3});
+  count(4, 7);  // and this one that of 1
+  CHECK(kin_of(a) == Ids{3, 4});
+  count(9, 8);
+  count(5, 8);  // and this one that of 3
+  count(6, 8);  // and this one that of 4, the last of its kin
+  CHECK(kin_of(b) == Ids{9, 5, 6});
+}
+
+TEST_CASE("frames that many are sent in a turn become one buffer, for each list of them") {
+  Joined joined;
+  std::vector<SharedFrame> first{event(3), event(4)}, second{event(2), telemetry(2, {1})};
+  CHECK(joined.of(first).empty());  // between turns nothing is joined
+  joined.begin();
+  CHECK(joined.of(first).empty());  // one client alone does not pay for a copy
+  CHECK(joined.of(second).empty());
+  CHECK(joined.of(first) == "eeeeeee");
+  CHECK(joined.of(second) == "eett");
+  CHECK(joined.of(first) == "eeeeeee");
+  CHECK(joined.of(std::span(first).first(1)).empty());
+  CHECK(first[0].use_count() == 2);
+  joined.end();
+  CHECK(first[0].use_count() == 1);
+
+  joined.begin();
+  std::vector<SharedFrame> large{event(Joined::largest), event(1)};
+  CHECK(joined.of(large).empty());
+  CHECK(joined.of(large).empty());
+  joined.end();
 }
 
 TEST_CASE("the latest record of each series is kept, the one silent for longest makes room") {
@@ -191,7 +268,7 @@ TEST_CASE("a series is its device, its target and the set of its fields") {
   auto id = [&](std::string_view target, std::string_view device, std::vector<std::string_view> names) {
     millrace::FieldList fields;
     for (auto name : names) fields.push(arena, name, millrace::Value::integer(1));
-    return series_id(target, device, names_id(fields));
+    return series_id(kinship_id(target, device), names_id(fields));
   };
   CHECK(id("t", "a", {"x", "y"}) == id("t", "a", {"y", "x"}));
   CHECK(id("t", "a", {"x", "y"}) != id("t", "a", {"x"}));

@@ -14,8 +14,12 @@
 
 namespace millrace::signalr::test {
 
+using millrace::test::body_of;
 using millrace::test::client_frame;
+using millrace::test::http_exchange;
+using millrace::test::http_get;
 using millrace::test::SocketClient;
+using millrace::test::status_of;
 
 inline std::string upgrade(std::string_view target, std::string_view headers = {}) {
   return "GET " + std::string(target) +
@@ -39,27 +43,38 @@ inline std::string value_of(std::string_view device, std::int64_t value) {
   return R"({"device":")" + std::string(device) + R"(","time":0,"fields":{"v":)" + std::to_string(value) + R"(},"seq":)";
 }
 
-/// A listener with a hub at its default path, and a stage's hold on it.
+/// A listener with a hub, at its default path and with a plain WebSocket unless told otherwise, and a stage's hold on it.
 class LiveHub {
  public:
-  explicit LiveHub(HubOptions options = {}) {
+  explicit LiveHub(HubOptions with = {}) : options(std::move(with)) {
+    if (options.plain.empty()) options.plain = options.path + "/ws";
     port = listener.start().value();
-    attachment_ = Attachment::attach(listener.routes(), options, "p", "live", add_telemetry_methods).value();
+    attachment = attach("live", options).value();
   }
   ~LiveHub() {
-    attachment_.reset();
+    attachment.reset();
     listener.stop();
   }
 
-  Hub& hub() { return attachment_->hub(); }
+  /// Another stage's hold on the hub.
+  Result<std::unique_ptr<Attachment>> attach(const std::string& stage, const HubOptions& with,
+                                             const std::string& pipeline = "p") {
+    return Attachment::attach(listener.routes(), with, pipeline, stage, add_telemetry_methods);
+  }
+
+  Hub& hub() { return attachment->hub(); }
   const HubCounters& counters() { return hub().counters(); }
 
-  /// Publishes one record of a device.
-  void publish(std::string_view device, std::int64_t value) {
+  /// Publishes one record: telemetry of a device, or an alert if it has a key.
+  void publish(std::string_view device, std::int64_t value, std::string_view key = {}) {
     Batch batch;
     Record& record = batch.append();
     record.device = device;
     record.fields.push(batch.arena(), "v", Value::integer(value));
+    if (!key.empty()) {
+      record.kind = kind::alert;
+      record.fields.push(batch.arena(), "key", Value::string(key));
+    }
     auto publication = std::make_shared<const Publication>(batch, "telemetry");
     while (!hub().publish(publication)) settle();
   }
@@ -84,10 +99,9 @@ class LiveHub {
   }
 
   http::Listener listener{{.address = {.port = 0}}};
+  HubOptions options;
   std::uint16_t port = 0;
-
- private:
-  std::unique_ptr<Attachment> attachment_;
+  std::unique_ptr<Attachment> attachment;
 };
 
 /// A client that has shaken hands.

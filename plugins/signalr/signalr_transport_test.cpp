@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "plugins/signalr/attachment.h"
@@ -281,4 +282,72 @@ TEST_CASE("a stream without end is let go of with its hub") {
     CHECK(let_go == 0);
   }
   CHECK(let_go == 1);
+}
+
+TEST_CASE("who posts faster than it may is told to wait, and a POST that waits is answered when its connection ends") {
+  HubOptions options;
+  options.message_rate = 1;
+  Server server(options);
+  auto query = server.polling();  // which was a message, too
+  std::string calls;
+  for (int i = 1; i <= 100; ++i)
+    calls += R"({"type":1,"invocationId":")" + std::to_string(i) + "\",\"target\":\"Latest\",\"arguments\":[]}\x1e";
+  SocketClient waiting(server.port);
+  waiting.send(Server::request("POST", query, calls));
+  while (server.attachment->hub().counters().held.value() == 0) status_of(server.ask("GET", ""));
+  CHECK(status_of(server.ask("POST", query, "{\"type\":6}\x1e")) == 429);
+  CHECK(status_of(server.ask("DELETE", query)) == 202);
+  REQUIRE(waiting.read_until("No Connection with that ID"));
+  CHECK(status_of(waiting.received()) == 404);
+}
+
+TEST_CASE("more clients than may connect are refused while they negotiate already") {
+  HubOptions options;
+  options.max_connections = 2;
+  Server server(options);
+  server.negotiated();
+  server.negotiated();
+  CHECK(status_of(server.ask("POST", "/negotiate?negotiateVersion=1")) == 503);
+  CHECK(server.attachment->hub().counters().refused_full.value() == 1);
+}
+
+TEST_CASE("a page of another origin is told what it may send, or that it may not") {
+  HubOptions options;
+  options.origins = {"https://plant.example"};
+  Server server(options);
+  for (auto path : {"", "/negotiate", "?id=x"}) {
+    auto allowed = server.ask("OPTIONS", path, {}, "Origin: https://plant.example\r\nAccess-Control-Request-Method: POST\r\n");
+    CHECK(status_of(allowed) == 204);
+    CHECK(has(allowed, "Access-Control-Allow-Origin: https://plant.example\r\n"));
+    CHECK(has(allowed, "Access-Control-Allow-Credentials: true\r\n"));
+    CHECK(has(allowed, "Access-Control-Allow-Methods: GET, POST, DELETE, OPTIONS\r\n"));
+    CHECK(
+        has(allowed, "Access-Control-Allow-Headers: x-requested-with, x-signalr-user-agent, authorization, content-type\r\n"));
+    CHECK(has(allowed, "Vary: Origin\r\n"));
+    auto refused = server.ask("OPTIONS", path, {}, "Origin: https://evil.example\r\n");
+    CHECK(status_of(refused) == 403);
+    CHECK_FALSE(has(refused, "Access-Control-Allow"));
+  }
+}
+
+TEST_CASE("who reads what waited for it is not silent, though it says nothing") {
+  HubOptions options;
+  options.client_timeout = std::chrono::minutes(10);
+  Server server(options);
+  SocketClient reader(server.port);
+  auto query = server.negotiated();
+  reader.send(Server::request("GET", query, {}, events));
+  REQUIRE(reader.read_until(":\r\n"));
+  REQUIRE(status_of(server.ask("POST", query, std::string(handshake) + "{\"type\":6}\x1e")) == 200);  // a client that pings
+  using Clock = http::Loop::Clock;
+  auto last_word = Clock::now();
+  std::promise<bool> lives;
+  server.listener.routes().loop()->post([&] {
+    server.attachment->hub().each([&](Connection& one) {
+      one.writable();  // as when the socket takes bytes again that it did not
+      one.tick(last_word + options.client_timeout);
+      lives.set_value(!one.gone());
+    });
+  });
+  CHECK(lives.get_future().get());
 }

@@ -8,7 +8,8 @@ bool StreamWriter::write(Outgoing& queue) {
   if (waits_) return queue.empty();
   std::array<std::string_view, 16> pieces;
   while (!queue.empty()) {
-    std::size_t count = queue.front(pieces);
+    pieces[0] = joined_.of(queue.whole());
+    std::size_t count = pieces[0].empty() ? queue.front(pieces) : 1;
     if (count == 0) return false;
     http::Io io = stream_.write(std::span(pieces).first(count));
     queue.sent(io.bytes);

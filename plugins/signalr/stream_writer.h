@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "plugins/signalr/joined.h"
 #include "plugins/signalr/transport.h"
 #include "runner/http/stream.h"
 
@@ -11,8 +12,8 @@ namespace millrace::signalr {
 class StreamWriter {
  public:
   /// `resumed` is called after the owner's writable().
-  StreamWriter(http::Stream& stream, Transport::Owner& owner, std::function<void()> resumed)
-      : stream_(stream), owner_(owner), resumed_(std::move(resumed)) {}
+  StreamWriter(http::Stream& stream, Transport::Owner& owner, Joined& joined, std::function<void()> resumed)
+      : stream_(stream), owner_(owner), joined_(joined), resumed_(std::move(resumed)) {}
 
   /// As Transport::write().
   bool write(Outgoing& queue);
@@ -20,6 +21,7 @@ class StreamWriter {
  private:
   http::Stream& stream_;
   Transport::Owner& owner_;
+  Joined& joined_;
   std::function<void()> resumed_;
   bool waits_ = false;
 };

@@ -12,9 +12,10 @@ namespace millrace::signalr {
 /// A hub connection over one WebSocket: RFC 6455 frames, written straight to the socket.
 class WebSocketTransport final : public Transport, private http::websocket::FrameReader::Receiver {
  public:
-  /// `scratch` is room to read into, shared by all transports of a loop. `send_buffer` limits what the kernel keeps.
+  /// `scratch` is room to read into and `joined` what is written, shared by all transports of a loop. `send_buffer` limits what
+  /// the kernel keeps.
   WebSocketTransport(Owner& owner, std::unique_ptr<http::Stream> stream, Outgoing& queue, std::span<char> scratch,
-                     std::size_t send_buffer);
+                     Joined& joined, std::size_t send_buffer);
 
   void start();
 

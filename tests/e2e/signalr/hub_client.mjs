@@ -51,6 +51,17 @@ export class TestHub {
   }
 }
 
+/// What the official client can be built from: each transport with each hub protocol that it carries.
+const { WebSockets, ServerSentEvents, LongPolling } = HttpTransportType;
+export const combinations = [
+  { transport: WebSockets },
+  { transport: WebSockets, messagepack: true },
+  { transport: ServerSentEvents },
+  { transport: LongPolling },
+  { transport: LongPolling, messagepack: true },
+];
+export const nameOf = ({ transport, messagepack }) => `${messagepack ? 'messagepack' : 'json'} over ${HttpTransportType[transport]}`;
+
 /// A connection that is not started; stopped with test `t`. It keeps what it gets in `records` and `alerts`.
 export function client(t, hub, { reconnect = false, stateful = false, skipNegotiation = false, messagepack = false, keepAlive, serverTimeout, ...http } = {}) {
   const builder = new HubConnectionBuilder()

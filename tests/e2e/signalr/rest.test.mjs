@@ -141,3 +141,59 @@ test('a send that asks for it hears what became of the message', async (t) => {
   await until('all three', () => [plain, polling, stateful].every((one) => one.calls.length === 1));
   assert.deepEqual(await send(`/connections/${stateful.connectionId}/:send`), { matched: 1, written: 1, confirmed: 1, dropped: 0 });
 });
+
+test('a message that a recipient never fetched is told as dropped', async (t) => {
+  const live = await Live.start(t, HUB);
+  const plane = await Plane.of(live);
+  const hub = `${live.url}/hubs/telemetry`;
+  const { connectionToken } = await (await fetch(`${hub}/negotiate?negotiateVersion=1`, { method: 'POST' })).json();
+  const poll = () => fetch(`${hub}?id=${connectionToken}`);
+  await poll();
+  await fetch(`${hub}?id=${connectionToken}`, { method: 'POST', body: '{"protocol":"json","version":1}\x1e' });
+  assert.equal(await (await poll()).text(), '{}\x1e');
+  const witness = await live.started({ targets: ['say'] });
+  const sending = plane.call('POST', '/:send?acknowledge=30', { target: 'say', arguments: [1] });
+  await until('the other to have it', () => witness.calls.length === 1);
+  assert.equal((await fetch(`${hub}?id=${connectionToken}`, { method: 'DELETE' })).status, 202);
+  assert.deepEqual(await (await sending).json(), { matched: 2, written: 1, confirmed: 0, dropped: 1 });
+});
+
+test('bodies are JSON; rawBytes beside a call are left out, and alone refused', async (t) => {
+  const live = await Live.start(t, HUB);
+  const plane = await Plane.of(live);
+  const connection = await live.started({ targets: ['say'] });
+  assert.equal(await plane.status('POST', '/:send', { target: 'say', arguments: ['x'], rawBytes: 'AAEC' }), 202);
+  assert.equal(await plane.status('POST', '/:send', { target: 'say', rawBytes: 'AAEC', rawOnly: true }), 400);
+  const Authorization = `Bearer ${plane.token}`;
+  const binary = (body) => fetch(`${plane.base}/:send`, { method: 'POST', headers: { Authorization, 'Content-Type': 'application/octet-stream' }, body });
+  assert.equal((await binary(new Uint8Array([0x93, 1, 2, 3]))).status, 400);
+  assert.equal((await binary(JSON.stringify({ target: 'say', arguments: [null] }))).status, 202); // what counts is what it is
+  assert.equal((await binary('['.repeat(100_000))).status, 400);
+  await until('both', () => connection.calls.length === 2);
+  assert.deepEqual(connection.calls, [['say', 'x'], ['say', null]]);
+});
+
+test('of the groups that a user is put into, the newest hundred are kept for connections to come', async (t) => {
+  const live = await Live.start(t, HUB, GUARDED);
+  const plane = await Plane.of(live);
+  for (let i = 0; i <= 100; ++i) assert.equal(await plane.status('PUT', `/users/ann/groups/g${i}`), 200);
+  assert.equal(await plane.status('HEAD', '/users/ann/groups/g0'), 404);
+  assert.equal(await plane.status('HEAD', '/users/ann/groups/g1'), 200);
+  assert.equal(await plane.status('HEAD', '/users/ann/groups/g100'), 200);
+  const [ann] = await users(live, 'ann');
+  for (const group of ['g0', 'g1', 'g100']) assert.equal(await plane.status('POST', `/groups/${group}/:send`, { target: 'say', arguments: [group] }), 202);
+  await until('what is for her', () => ann.calls.length === 2);
+  assert.deepEqual(ann.calls.map(([, group]) => group), ['g1', 'g100']);
+});
+
+test('a program is answered as one, not as a page: OPTIONS needs a token too, and other verbs are named', async (t) => {
+  const live = await Live.start(t, HUB);
+  const plane = await Plane.of(live);
+  assert.equal(await plane.status('OPTIONS', '/:send', undefined, { Origin: 'https://evil.example' }), 401);
+  for (const [path, allow] of [['/users/u', 'HEAD'], ['/connections/c/groups', undefined], ['/users/u/groups/g', 'PUT, DELETE, HEAD'], ['/users/u/groups', 'DELETE']]) {
+    const answer = await plane.call('OPTIONS', path);
+    assert.equal(answer.status, allow ? 405 : 404, path);
+    assert.equal(answer.headers.get('allow'), allow ?? null, path);
+    assert.equal(answer.headers.get('access-control-allow-origin'), null);
+  }
+});

@@ -1,18 +1,9 @@
 // Streams both ways and calls of the client that return something, over each transport and hub protocol.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { HttpTransportType, Subject } from '@microsoft/signalr';
+import { Subject } from '@microsoft/signalr';
 import { until } from '../support/wait.mjs';
-import { TestHub, deferred, started } from './hub_client.mjs';
-
-const { WebSockets, ServerSentEvents, LongPolling } = HttpTransportType;
-const combinations = [
-  { transport: WebSockets },
-  { transport: WebSockets, messagepack: true },
-  { transport: ServerSentEvents },
-  { transport: LongPolling },
-  { transport: LongPolling, messagepack: true },
-];
+import { TestHub, combinations, deferred, nameOf, started } from './hub_client.mjs';
 
 /// Resolves with all items of a stream, rejects with its error.
 const itemsOf = (stream) =>
@@ -22,7 +13,7 @@ const itemsOf = (stream) =>
   });
 
 for (const combination of combinations) {
-  const name = `${combination.messagepack ? 'messagepack' : 'json'} over ${HttpTransportType[combination.transport]}`;
+  const name = nameOf(combination);
 
   test(`${name}: streams to the client`, async (t) => {
     const hub = await TestHub.start(t);

@@ -2,7 +2,8 @@
 // /testhub-nowebsockets, with a token of /generateJwtToken at /authorizedhub, and what faces.h adds. It offers the endpoints
 // and methods that the functional tests of Microsoft's TypeScript client call. Prints its port as JSON, then reads one command
 // a line from standard input, and ends with it:
-//   {"publish": [{"device", "value", "pad"?, "kind"?}]}   one batch
+//   {"publish": [{"device", "value", "pad"?, "kind"?}]}   one batch, with those of the commands behind it that have come
+//   already
 //   {"retire": true}                                      closes the hub as a removed stage does, and opens a new one
 // and after each writes the hub's counters as one JSON line. Options of the hub come as JSON in the first argument.
 
@@ -12,6 +13,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "faces.h"
 #include "plugins/signalr/attachment.h"
@@ -238,6 +240,7 @@ signalr::HubOptions authorized(signalr::HubOptions options) {
 }
 
 int main(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);  // so that it shows what has come already
   json argument = argc > 1 ? json::parse(argv[1]) : json::object();
   signalr::HubOptions options = read_options(argument);
   http::Listener listener({.address = {.port = 0}});
@@ -267,10 +270,12 @@ int main(int argc, char** argv) {
   std::cout << json{{"port", *port}} << std::endl;
 
   std::string line;
+  json records = json::array();
   while (std::getline(std::cin, line)) {
     json command = json::parse(line);
-    if (command.contains("publish")) {
-      auto batch = read_batch(command["publish"]);
+    if (command.contains("publish")) records.insert(records.end(), command["publish"].begin(), command["publish"].end());
+    if (!records.empty() && (!command.contains("publish") || std::cin.rdbuf()->in_avail() <= 0)) {
+      auto batch = read_batch(std::exchange(records, json::array()));
       while (!hub->hub().publish(batch)) std::this_thread::yield();
     }
     if (command.contains("retire")) {

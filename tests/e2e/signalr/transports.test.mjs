@@ -3,17 +3,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { HttpTransportType } from '@microsoft/signalr';
 import { until } from '../support/wait.mjs';
-import { TestHub, client, deferred, started, valuesOf } from './hub_client.mjs';
+import { TestHub, client, combinations, deferred, nameOf, started, valuesOf } from './hub_client.mjs';
 
-const { WebSockets, ServerSentEvents, LongPolling } = HttpTransportType;
-const combinations = [
-  { transport: WebSockets },
-  { transport: WebSockets, messagepack: true },
-  { transport: ServerSentEvents },
-  { transport: LongPolling },
-  { transport: LongPolling, messagepack: true },
-];
-const nameOf = ({ transport, messagepack }) => `${messagepack ? 'messagepack' : 'json'} over ${HttpTransportType[transport]}`;
+const { ServerSentEvents, LongPolling } = HttpTransportType;
 
 for (const combination of combinations) {
   test(`${nameOf(combination)}: calls, telemetry, alerts, and a clean end`, async (t) => {

@@ -7,16 +7,16 @@ import test from 'node:test';
 import { until } from '../support/wait.mjs';
 import { Live } from './live.mjs';
 
-/// Notes what comes; `answer(request)` gives {status, body}.
+/// Notes what comes; `answer(request)` gives {status, body}, or a promise of them.
 async function receiver(t, answer = () => ({ status: 200, body: '' })) {
   const noted = [];
   const server = createServer((request, response) => {
     let body = '';
     request.setEncoding('utf8').on('data', (text) => (body += text));
-    request.on('end', () => {
+    request.on('end', async () => {
       const one = { path: request.url, headers: request.headers, body: JSON.parse(body) };
       noted.push(one);
-      const { status, body: text = '' } = answer(one, noted.length);
+      const { status, body: text = '' } = await answer(one, noted.length);
       response.writeHead(status).end(text);
     });
   });
@@ -86,4 +86,23 @@ test('a server that is busy is asked again, and that is counted', async (t) => {
   assert.equal(noted.length, 2);
   await assert.rejects(connection.invoke('other'), /Unknown hub method/);
   await until('the count', async () => (await live.metric('millrace_stage_upstream_retried', { stage: 'live' })) === 1);
+});
+
+test('calls beyond what may wait for a slow server are refused at once, and counted', async (t) => {
+  let release;
+  const stalled = new Promise((resolve) => (release = resolve));
+  const { noted, url } = await receiver(t, () => stalled.then(() => ({ status: 200, body: '1' })));
+  t.after(() => release());
+  const live = await Live.start(t, hub(url, ', categories: messages'));
+  const connection = await live.started();
+  const late = [];
+  const call = (name) => void connection.invoke(name).catch((error) => late.push(error.message));
+  call('first');
+  await until('the first to be on its way', () => noted.length === 1);
+  for (let i = 0; i < 1000; ++i) await connection.send('waits');
+  for (let i = 0; i < 20; ++i) call('too many');
+  const refused = () => late.filter((message) => message.includes('status 503')).length;
+  await until('some to be refused', () => refused() > 0);
+  // How many depends on how many attempts time out meanwhile; all that were refused were counted.
+  await until('the count', async () => (await live.metric('millrace_stage_upstream_dropped', { stage: 'live' })) === refused());
 });
