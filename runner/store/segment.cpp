@@ -175,6 +175,8 @@ bool Segment::copy(std::uint64_t at, std::string_view record) {
       return false;
     }
     populated_ += length;
+    // Written pages are the cache's from here on, not this process's.
+    ::madvise(memory_, at / page * page, MADV_DONTNEED);
   }
   std::memcpy(memory_ + at, record.data(), record.size());
   return true;
