@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cassert>
 #include <condition_variable>
-#include <deque>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -17,91 +15,11 @@
 
 #include "runner/store/database.h"
 #include "runner/store/queries.h"
+#include "runner/store/write_queue.h"
 #include "runner/store/writer.h"
 
 namespace millrace::store {
 namespace {
-
-constexpr std::size_t group_commits = 4096;       // in one transaction, so that none waits long for its neighbours
-constexpr std::size_t letters_bytes = 8U << 20U;  // of one stage that may wait
-
-std::size_t bytes_of(const Commit& commit) {
-  std::size_t bytes = sizeof(Commit);
-  for (const Event& event : commit.events)
-    bytes += sizeof event + event.message.size() + event.aggregates_json.size() + event.labels_json.size();
-  for (const State& state : commit.states) bytes += sizeof state + state.extra.size() + state.flaps_json.size();
-  for (const Notification& notification : commit.notifications) bytes += sizeof notification + notification.body.size();
-  for (const Delivery& delivery : commit.deliveries) bytes += sizeof delivery + delivery.body.size();
-  for (const Snapshot& snapshot : commit.snapshots) bytes += sizeof snapshot + (snapshot.data ? snapshot.data->size() : 0);
-  return bytes + (commit.removed_states.size() * sizeof(StateKey)) +
-         (commit.settled_notifications.size() * sizeof(std::string)) +
-         (commit.delivery_updates.size() * sizeof(DeliveryUpdate)) + (commit.silences.size() * sizeof(Silence));
-}
-
-struct PendingCommit {
-  Commit commit;
-  Store::Done done;
-  std::size_t bytes = 0;
-};
-
-struct PendingLetter {
-  DeadLetter letter;
-  Ack ack;
-};
-
-// What waits for the writer. Guarded by its owner.
-class Queue {
- public:
-  bool empty() const { return commits_.empty() && letter_count_ == 0; }
-  std::size_t commits() const { return commits_.size(); }
-  std::size_t bytes() const { return bytes_; }
-
-  void push(PendingCommit commit) {
-    bytes_ += commit.bytes;
-    commits_.push_back(std::move(commit));
-  }
-
-  // Returns the letters that had to make room.
-  std::vector<PendingLetter> push(PendingLetter letter, std::size_t limit) {
-    Letters& letters = letters_[{letter.letter.pipeline, letter.letter.stage}];
-    letters.bytes += letter.letter.record_json.size();
-    letters.waiting.push_back(std::move(letter));
-    ++letter_count_;
-    std::vector<PendingLetter> dropped;
-    while (letters.waiting.size() > limit || (letters.bytes > letters_bytes && letters.waiting.size() > 1)) {
-      dropped.push_back(std::move(letters.waiting.front()));
-      letters.waiting.pop_front();
-      letters.bytes -= dropped.back().letter.record_json.size();
-      --letter_count_;
-    }
-    return dropped;
-  }
-
-  std::pair<std::vector<PendingCommit>, std::vector<PendingLetter>> take() {
-    std::size_t count = std::min(commits_.size(), group_commits);
-    std::vector<PendingCommit> commits(std::make_move_iterator(commits_.begin()),
-                                       std::make_move_iterator(commits_.begin() + static_cast<std::ptrdiff_t>(count)));
-    commits_.erase(commits_.begin(), commits_.begin() + static_cast<std::ptrdiff_t>(count));
-    for (const PendingCommit& commit : commits) bytes_ -= commit.bytes;
-    std::vector<PendingLetter> taken;
-    for (auto& [stage, letters] : letters_)
-      std::move(letters.waiting.begin(), letters.waiting.end(), std::back_inserter(taken));
-    letters_.clear();
-    letter_count_ = 0;
-    return {std::move(commits), std::move(taken)};
-  }
-
- private:
-  struct Letters {
-    std::deque<PendingLetter> waiting;
-    std::size_t bytes = 0;
-  };
-
-  std::deque<PendingCommit> commits_;
-  std::size_t bytes_ = 0;
-  std::map<std::pair<std::string, std::string>, Letters> letters_;
-  std::size_t letter_count_ = 0;
-};
 
 // What came of trying to write a group.
 struct Outcome {
@@ -175,7 +93,7 @@ struct Store::Impl {
 
   std::mutex mutex;  // guards what follows
   std::condition_variable_any waiting, answered;
-  Queue queue;
+  WriteQueue queue;
   std::uint64_t commits_offered = 0, commits_answered = 0;
   std::uint64_t letters_offered = 0, letters_answered = 0;  // a dropped letter is answered with those that displaced it
 
@@ -329,8 +247,8 @@ Store::~Store() = default;
 
 void Store::commit(Commit commit, Done done) {
   if (impl_->options.inline_commits) return impl_->write_inline(std::move(commit), done);
-  PendingCommit pending{std::move(commit), std::move(done), 0};
-  pending.bytes = bytes_of(pending.commit);
+  const std::size_t bytes = bytes_of(commit);
+  PendingCommit pending{std::move(commit), std::move(done), bytes};
   {
     std::lock_guard lock(impl_->mutex);
     // One that is larger than the whole queue is still taken when it is the only one: else it could never be written.
