@@ -46,15 +46,6 @@ TEST_CASE("people are told again while it lasts, and that it is over") {
         Lines{"alert a FIRING>OK warning resolved", "notification resolved a resolved: a: humidity up 0.0 points in 30 s"});
 }
 
-// What a desk answers: at once, as commits are inline here.
-template <class T, class Call>
-Result<T> answer_of(Call call) {
-  std::optional<Result<T>> answer;
-  call([&](Result<T> said) { answer = std::move(said); });
-  REQUIRE(answer);
-  return *answer;
-}
-
 TEST_CASE("somebody's acknowledgement is recorded, told to pages, and stops the repeats") {
   Bench bench(jump);
   bench.host->notified_stages = {"phone"};
@@ -111,15 +102,6 @@ TEST_CASE("an acknowledgement keeps its comment; a second one, or one of nothing
   CHECK(rows[4].reason == "ack_ignored");
   CHECK(rows[4].comment == "too late");
   CHECK(rows[4].to_state == "OK");
-}
-
-TEST_CASE("a device that falls silent is missed, and one that never spoke") {
-  Bench bench("no_data: {after: 60s, severity: warning, expect: [b]}\ntime: {catch_up: 0s}\n");
-  bench.feed({{"a", 1'000, 50}});
-  bench.pass(from_millis(61'001));
-  CHECK(bench.seen == Lines{"alert b OK>FIRING warning condition", "alert a OK>FIRING warning condition"});
-  bench.feed({{"a", 70'000, 50}});
-  CHECK(bench.seen.back() == "alert a FIRING>OK warning resolved");
 }
 
 TEST_CASE("a rule without a condition emits its windows and raises nothing") {
@@ -201,86 +183,6 @@ TEST_CASE("late records and keys beyond the bound are dropped and counted") {
   CHECK(bench.seen == Lines{"alert too_many_keys OK>FIRING error condition"});
   CHECK(bench.host->dropped("late").value() == 1);
   CHECK(bench.host->dropped("too_many_keys").value() == 1);
-}
-
-TEST_CASE("a silence holds over a restart, and what still fires is told when somebody ends it") {
-  Bench bench(jump);
-  bench.host->notified_stages = {"phone"};
-  bench.feed({{"a", 1'000'000, 50}});
-  auto desk = [&] { return dynamic_cast<SilenceDesk*>(bench.stage.get()); };
-  Silence night;
-  night.id = "night";
-  night.key = "a";
-  night.from = from_millis(1'000'000);
-  night.to = from_millis(9'000'000);
-  auto silence = [&](const Silence& s) {
-    return answer_of<Silence>([&](auto answer) { desk()->silence(s, bench.host->time.now(), std::move(answer)); });
-  };
-  auto unsilence = [&](const Silence& s) {
-    return answer_of<std::vector<Silence>>(
-        [&](auto answer) { desk()->unsilence(s, bench.host->time.now(), std::move(answer)); });
-  };
-  REQUIRE(silence(night).has_value());
-  bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 50}});
-  bench.start();
-  bench.pass(from_millis(1'015'000));
-  CHECK(notifications(bench).empty());
-  Silence unknown;
-  unknown.id = "nigth";
-  CHECK(unsilence(unknown).error().what.find("nigth") != std::string::npos);
-  REQUIRE(unsilence(night).has_value());
-  bench.pass(from_millis(1'015'000));
-  CHECK(notifications(bench) == Lines{"firing"});
-  Silence misspelt;
-  misspelt.rule = "humidity-jmp";
-  misspelt.to = from_millis(9'000'000);
-  CHECK(silence(misspelt).error().what.find("did you mean") != std::string::npos);
-}
-
-TEST_CASE("silences and comments stand in the timelines of the alerts that they concern") {
-  Bench bench(jump);
-  bench.use_file();
-  bench.feed({{"a", 1'000'000, 50}, {"b", 1'000'000, 50}});
-  bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 70}});
-  auto* silences = dynamic_cast<SilenceDesk*>(bench.stage.get());
-  auto* alerts = dynamic_cast<AlertDesk*>(bench.stage.get());
-  const Time now = from_millis(1'012'000);
-  Silence night{"night", "", "a", now, from_millis(9'000'000), "ann", "asleep"};
-  auto kept = answer_of<Silence>([&](auto answer) { silences->silence(night, now, std::move(answer)); });
-  REQUIRE(kept.has_value());
-  CHECK(kept->id == "night");
-  night.by = "bob";
-  REQUIRE(answer_of<std::vector<Silence>>([&](auto answer) {
-            silences->unsilence(night, now + 1s, std::move(answer));
-          }).has_value());
-  bench.feed({{"a", 1'100'000, 50}});
-  auto comment = [&](const Remark& remark) {
-    return answer_of<void>([&](auto answer) { alerts->comment(remark, now + 100s, std::move(answer)); });
-  };
-  REQUIRE(comment({"humidity-jump", "a", "test/climate/humidity-jump/a#1", "cy", "it rained in"}).has_value());
-  CHECK(comment({"humidity-jump", "a", "test/climate/humidity-jump/a#2", "cy", "?"}).error().what.find("a#2") !=
-        std::string::npos);
-  CHECK(comment({"humidity-jump", "z", "test/climate/humidity-jump/z#1", "cy", "?"}).has_error());
-
-  auto rows = bench.timeline("test/climate/humidity-jump/a#1");
-  REQUIRE(rows.size() == 5);
-  CHECK(rows[1].reason == "silenced");
-  CHECK(rows[1].actor == "ann");
-  CHECK(rows[1].comment == "asleep");
-  CHECK(rows[1].suppressed_by == "silence:night");
-  CHECK(rows[1].to_state == "FIRING");
-  CHECK(rows[2].reason == "unsilenced");
-  CHECK(rows[2].actor == "bob");
-  CHECK(rows[4].reason == "comment");
-  CHECK(rows[4].comment == "it rained in");
-  CHECK(rows[4].to_state == "OK");
-  CHECK(rows[4].run_id == "1");
-  CHECK(bench.timeline("test/climate/humidity-jump/b#1").size() == 1);
-  auto silence = bench.store->silences({}).value();
-  REQUIRE(silence.size() == 1);
-  CHECK(silence[0].ended_ms == to_whole_millis(now + 1s));
-  CHECK(silence[0].key == "a");
-  CHECK(silence[0].author == "ann");
 }
 
 TEST_CASE("while one rule fires for a key, nobody is told of those that it inhibits, for that key") {

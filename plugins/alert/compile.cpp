@@ -247,6 +247,14 @@ void compile_texts(Compiled& to) {
   to.plan.quotes = to.quoted.size();
   for (std::size_t i = 0; i < to.plan.rules.size(); ++i) {
     const RuleText& text = to.texts[i];
+    if (!text.labels.empty())
+      to.plan.rules[i].labels_of = [labels = text.labels, fields = to.quoted](std::string_view key,
+                                                                              std::span<const Quote> quotes) {
+        AlertLabels filled;
+        for (const auto& [name, label] : labels)
+          filled.emplace_back(name, label.fill([&](std::string_view wanted) { return quote_of(wanted, key, quotes, fields); }));
+        return filled;
+      };
     if (text.group_by.empty()) continue;
     std::vector<Message> by;
     for (std::size_t label : text.group_by) by.push_back(text.labels[label].second);
@@ -341,6 +349,26 @@ Compiled compile(const Options& options) {
   compile_texts(compiled);
   plan.inputs = compiled.inputs.size();
   return compiled;
+}
+
+Micros look_back(const MonitorPlan& plan) {
+  // After ten time constants the weight of what came before is below 1/20,000.
+  constexpr Micros time_constants = 10;
+  Micros longest = 0;
+  for (const RulePlan& rule : plan.rules) {
+    Micros reach = std::max(rule.silent_after, time_constants * rule.tau);
+    if (rule.window) {
+      const WindowPlan::Extent& e = rule.window->extent;
+      if (e.kind == WindowKind::count) return for_ever;
+      // A session that is cut at the multiples of its longest may last nearly twice as long.
+      reach = std::max({reach, e.size, 2 * e.max_duration + e.timeout});
+    }
+    Micros hold = 0;
+    for (const Level& level : rule.life.levels) hold = std::max(hold, level.hold);
+    Micros flap = rule.notify.flap ? rule.notify.flap->within + rule.notify.flap->quiet : 0;
+    longest = std::max(longest, reach + hold + rule.life.resolve_after + flap);
+  }
+  return longest + plan.time.late + plan.time.out_of_order;
 }
 
 }  // namespace millrace::alert

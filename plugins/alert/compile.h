@@ -42,6 +42,10 @@ struct Compiled {
 /// For options that passed their checks.
 Compiled compile(const Options& options);
 
+/// For how long what the rules make of a record may hang on records before it, by their windows and waiting times; for_ever if
+/// one of them counts records instead of time. What an alert that is open all the while hangs on lies beyond.
+Micros look_back(const MonitorPlan& plan);
+
 /// The corners of the first polygon in a GeoJSON text.
 Result<std::vector<Position>> read_geojson(const std::string& text);
 

@@ -15,11 +15,6 @@ constexpr std::size_t share_keys = 64;
 
 std::int64_t whole_millis(Micros micros) { return floor_div(micros, 1000); }
 
-std::optional<std::int64_t> present(Micros micros) {
-  if (micros == never_yet) return std::nullopt;
-  return whole_millis(micros);
-}
-
 }  // namespace
 
 /// What one commit carries, until it is answered.
@@ -135,7 +130,7 @@ void Journal::fill_states(store::Commit& commit) {
   bool whole = monitor_->plan().time.scope == Scope::source;
   std::set<std::string> keys;
   for (const auto& [rule, key] : std::exchange(concerned_, {})) {
-    commit.states.push_back(state_of(*rule, key));
+    commit.states.push_back(state_row(telling_, *monitor_, *rule, key));
     keys.insert(key);
   }
   if (whole)
@@ -185,78 +180,13 @@ void Journal::collect() {
   retry_ = context_.now() + patience;
 }
 
-store::State Journal::state_of(const RulePlan& rule, const std::string& key) const {
-  store::State s;
-  s.pipeline = telling_.pipeline();
-  s.stage = telling_.stage();
-  s.rule = rule.name;
-  s.key = key;
-  s.rule_hash = fmt::format("{:016x}", rule.meaning);
-  const LifeCycle* life = monitor_->life(rule.name, key);
-  if (!life) return s;
-  s.state = name_of(life->state());
-  s.level = telling_.level_name(rule, life->condition());
-  s.since_json = "[";
-  for (Micros since : life->since())
-    s.since_json += fmt::format("{}{}", s.since_json.size() > 1 ? "," : "",
-                                since == never_yet ? "null" : std::to_string(whole_millis(since)));
-  s.since_json += "]";
-  if (life->open()) s.incident_id = telling_.incident(rule, key, life->openings());
-  s.opening = life->openings();
-  s.events = life->events();
-  s.lower_since_ms = present(life->lower_since());
-  s.last_eval_ms = present(life->last_evaluation());
-  if (life->acknowledged()) s.acked_by = life->acknowledged_by();
-  const Teller* teller = monitor_->teller(rule.name, key);
-  s.last_notified_ms = present(teller->last_told());
-  s.owed = teller->owed();
-  return s;
-}
-
 void Journal::end_lost(const store::State& state, bool removed) {
-  store::Event e;
-  e.incident_id = state.incident_id;
-  e.ordinal = state.events + 1;
-  e.pipeline = state.pipeline;
-  e.stage = state.stage;
-  e.rule = state.rule;
-  e.rule_hash = state.rule_hash;
-  e.key = state.key;
-  e.from_state = state.state;
-  e.to_state = "OK";
   // What is kept of the state is the condition's level, and it may no longer hold.
-  e.level_from = monitor_->lost_level(state.rule, state.key);
-  if (e.level_from.empty()) e.level_from = state.level;
-  e.level_to = "ok";
-  e.reason = removed ? "rule_removed" : "rule_changed";
-  e.event_ms = e.wall_ms = to_whole_millis(context_.now());
-  e.message = fmt::format("{}: {} ended, because the rule was {}", state.key, state.rule, removed ? "removed" : "changed");
-  Arena& arena = out_.arena();
-  Record& record = out_.append();
-  record.kind = kind::alert;
-  record.time = record.arrival = context_.now();
-  auto push = [&](std::string_view name, const std::string& text) {
-    record.fields.push(arena, name, Value::string(arena.copy(text)));
-  };
-  push("incident", e.incident_id);
-  push("rule", e.rule);
-  push("key", e.key);
-  push("from", e.from_state);
-  push("to", e.to_state);
-  push("level", e.level_from);
-  record.fields.push(arena, "time", Value::integer(e.event_ms));
-  push("message", e.message);
-  push("reason", e.reason);
-  gathering_.events.push_back(std::move(e));
-  store::State after = state;
-  after.state = "OK";
-  after.level = "ok";
-  after.incident_id.clear();
-  after.since_json.clear();
-  after.acked_by.clear();
-  after.owed.clear();
-  ++after.events;
-  gathering_.states.push_back(std::move(after));
+  std::string level = monitor_->lost_level(state.rule, state.key);
+  EndedAlert ended = ended_alert(state, level.empty() ? state.level : std::move(level), removed, context_.now());
+  append_ended(out_, ended.event, context_.now());
+  gathering_.events.push_back(std::move(ended.event));
+  gathering_.states.push_back(std::move(ended.state));
 }
 
 void Journal::repeat(const std::vector<store::Notification>& unsettled) {
@@ -333,24 +263,8 @@ void Journal::change(const RulePlan& rule, std::string_view key, const Change& c
 }
 
 void Journal::remark(const Remark& remark) {
-  const LifeCycle* life = monitor_->life(remark.rule.name, remark.key);
-  const bool current = life->open() && life->openings() == remark.opening;
-  store::Event e;
-  e.incident_id = telling_.incident(remark.rule, remark.key, remark.opening);
-  e.ordinal = monitor_->next_event(remark.rule.name, remark.key);
-  e.pipeline = telling_.pipeline();
-  e.stage = telling_.stage();
-  e.rule = remark.rule.name;
-  e.rule_hash = fmt::format("{:016x}", remark.rule.meaning);
-  e.key = remark.key;
-  e.from_state = e.to_state = current ? name_of(life->state()) : name_of(State::ok);
-  e.level_from = e.level_to = telling_.level_name(remark.rule, current ? life->level() : 0);
-  e.reason = remark.reason;
-  e.event_ms = e.wall_ms = to_whole_millis(remark.at);
-  e.actor = remark.by;
-  e.comment = remark.comment;
-  e.suppressed_by = remark.suppressed_by;
-  gathering_.events.push_back(std::move(e));
+  gathering_.events.push_back(remark_row(telling_, *monitor_, remark));
+  gathering_.events.back().ordinal = monitor_->next_event(remark.rule.name, remark.key);
   concerned_.emplace(&remark.rule, std::string(remark.key));
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "plugins/alert/monitor.h"
+#include "plugins/alert/rows.h"
 #include "plugins/alert/telling.h"
 #include "plugins/alert/trace_rows.h"
 #include "runner/stage/context.h"
@@ -42,14 +43,7 @@ class Journal final : public Output {
   /// What somebody says when they acknowledge, for the acknowledgements that follow.
   void set_comment(std::string_view comment) { comment_ = comment; }
 
-  /// An event of an incident that is no change of its state: `reason` is what somebody has done about it.
-  struct Remark {
-    const RulePlan& rule;
-    std::string_view key;
-    std::uint64_t opening = 0;
-    std::string_view reason, by, comment, suppressed_by;
-    Time at{};
-  };
+  /// Notes what somebody has done about an incident.
   void remark(const Remark& remark);
 
   /// Keeps the silence, with the next commit.
@@ -102,7 +96,6 @@ class Journal final : public Output {
   void begin_saving();
   void collect();
   void fill_states(store::Commit& commit);
-  store::State state_of(const RulePlan& rule, const std::string& key) const;
   void address(const Telling::Notification& notification, std::uint64_t event);
 
   Context context_;

@@ -80,7 +80,10 @@ class Monitor {
   void silence(Micros now, std::vector<Silence> silences);
 
   /// The silences that hold at the start, before anything else.
-  void load_silences(std::vector<Silence> silences) { silences_ = std::move(silences); }
+  void load_silences(std::vector<Silence> silences);
+
+  /// An alert as silences look at it, by its key's latest record.
+  Silenced seen(const RulePlan& rule, std::string_view key) const;
 
   /// The clock without its effects: what fell due is for the next call, or the next start.
   void stand_at(Micros now) { now_ = std::max(now_, now); }
@@ -220,6 +223,7 @@ class Monitor {
   void changed(const Change& change);
   void changed_in_group(const Change& change);
   void notified(const Notice& notice);
+  Silenced seen(const RulePlan& rule, const Key& key) const;
   const RulePlan* inhibitor(const RulePlan& rule, const Key& key) const;
   Micros quiet_until(const RulePlan& rule, const Key& key) const;
   void flush_group(const RulePlan& rule, const std::string& name, Group& group);

@@ -84,17 +84,31 @@ const RulePlan* Monitor::inhibitor(const RulePlan& rule, const Key& key) const {
   return nullptr;
 }
 
+Silenced Monitor::seen(const RulePlan& rule, const Key& key) const {
+  Silenced seen{rule.name, key.name, {}};
+  if (rule.labels_of)
+    seen.labels = rule.labels_of(key.name, key.quotes ? std::span<const Quote>(*key.quotes) : std::span<const Quote>());
+  return seen;
+}
+
+Silenced Monitor::seen(const RulePlan& rule, std::string_view name) const {
+  if (const Key* key = find(rule, name)) return seen(rule, *key);
+  return {rule.name, name, {}};
+}
+
 /// The end of an inhibition is not known; schedule() looks again once its rule has changed.
 Micros Monitor::quiet_until(const RulePlan& rule, const Key& key) const {
   if (!rule.inhibitors.empty() && inhibitor(rule, key)) return for_ever;
-  return silences_.empty() ? now_ : silenced_until(silences_, rule.name, key.name, now_);
+  return silences_.empty() ? now_ : silenced_until(silences_, seen(rule, key), now_);
 }
 
 std::string Monitor::muted_by(const RulePlan& rule, std::string_view name) const {
   if (const Key* key = find(rule, name); key && !rule.inhibitors.empty())
     if (const RulePlan* by = inhibitor(rule, *key)) return "rule:" + by->name;
+  if (silences_.empty()) return {};
+  const Silenced alert = seen(rule, name);
   for (const Silence& s : silences_)
-    if (s.covers(rule.name, name, now_)) return "silence:" + s.id;
+    if (alert.by(s, now_)) return "silence:" + s.id;
   return {};
 }
 
@@ -231,6 +245,8 @@ void Monitor::each_open(const std::function<void(const RulePlan&, const std::str
   for (const auto& trouble : troubles_)
     if (trouble) visit_open(trouble->key);
 }
+
+void Monitor::load_silences(std::vector<Silence> silences) { silences_ = std::move(silences); }
 
 void Monitor::silence(Micros now, std::vector<Silence> silences) {
   tick(now);

@@ -11,13 +11,12 @@ std::string_view name_of(NoticeType type) {
   return names[static_cast<int>(type)];
 }
 
-Micros silenced_until(const std::vector<Silence>& silences, std::string_view rule, std::string_view key, Micros now) {
+Micros silenced_until(const std::vector<Silence>& silences, const Silenced& alert, Micros now) {
   Micros until = now;
   for (bool longer = true; longer;) {
     longer = false;
     for (const Silence& s : silences) {
-      if (!s.matches(rule, key)) continue;
-      if (s.from > until || s.to <= until) continue;
+      if (s.from > until || s.to <= until || !alert.by(s)) continue;
       until = s.to;
       longer = true;
     }

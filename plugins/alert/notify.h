@@ -9,6 +9,7 @@
 
 #include "plugins/alert/life_cycle.h"
 #include "plugins/alert/quote.h"
+#include "runner/stage/silence_match.h"
 
 namespace millrace::alert {
 
@@ -59,18 +60,21 @@ struct Notice {
 struct Silence {
   std::string id;
   Micros from = never_yet, to = for_ever;
-  std::string rule, key;  ///< empty: any
-
-  bool matches(std::string_view of_rule, std::string_view of_key) const {
-    return (rule.empty() || rule == of_rule) && (key.empty() || key == of_key);
-  }
-  bool covers(std::string_view of_rule, std::string_view of_key, Micros now) const {
-    return from <= now && now < to && matches(of_rule, of_key);
-  }
+  std::string rule, key;  ///< patterns; see concerns() in silence_match.h
+  AlertLabels labels;
 };
 
-/// When the silences over (rule, key) that hold at `now` end for good; `now` itself if none holds.
-Micros silenced_until(const std::vector<Silence>& silences, std::string_view rule, std::string_view key, Micros now);
+/// An alert as silences look at it.
+struct Silenced {
+  std::string_view rule, key;
+  AlertLabels labels;
+
+  bool by(const Silence& silence) const { return concerns(silence, rule, key, labels); }
+  bool by(const Silence& silence, Micros now) const { return silence.from <= now && now < silence.to && by(silence); }
+};
+
+/// When the silences over an alert that hold at `now` end for good; `now` itself if none holds.
+Micros silenced_until(const std::vector<Silence>& silences, const Silenced& alert, Micros now);
 
 /// Decides for one alert that people are told, on the arrival clock.
 class Teller {

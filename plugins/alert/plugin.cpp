@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <deque>
 #include <utility>
 
+#include "plugins/alert/desk.h"
 #include "plugins/alert/explain.h"
-#include "plugins/alert/journal.h"
 #include "plugins/alert/reading.h"
-#include "plugins/alert/silences.h"
 #include "runner/stage/explains.h"
 #include "runner/stage/rehearsal.h"
 #include "runner/stage/wall_clock.h"
@@ -61,8 +59,8 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     // A backlog is judged as it would have been live: by the silences that held then.
     auto silences = store->silences({context_.pipeline(), context_.stage(), floor_div(monitor_->now(), 1000)});
     if (!silences) return silences.error();
-    silences_.load(std::move(*silences));
-    monitor_->load_silences(silences_.plan());
+    desk_.emplace(*monitor_, *journal_, telling_, [this](Time at) { begin(micros(at)); });
+    desk_->load(std::move(*silences));
     take_over(*states);
     journal_->repeat(*unsettled);
     wall_clock_ = context_.service<WallClock>();
@@ -121,59 +119,28 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   bool idle() const override { return !journal_ || journal_->idle(); }
 
   void acknowledge(const Acknowledgement& ack, Time at, DeskAnswer<std::vector<Acknowledged>> answer) override {
-    auto all = raising(ack.rule);
-    if (!all) return answer(all.error());
-    begin(micros(at));
-    monitor_->tick(micros(at));
-    std::vector<std::string> meant;
-    for (const std::string& name : *all)
-      if (monitor_->open(name, ack.key)) meant.push_back(name);
-    if (!ack.rule.empty())
-      meant = {ack.rule};
-    else if (meant.empty())
-      meant = {all->front()};
-    journal_->set_comment(ack.comment);
-    std::vector<Acknowledged> done;
-    for (const std::string& name : meant) {
-      auto one = acknowledge_one(ack, rule_named(name), at);
-      if (!one) return answer(one.error());
-      done.push_back(std::move(*one));
-    }
-    answer_when_kept(std::move(answer), std::move(done));
+    if (!desk_) return answer(too_early());
+    desk_->acknowledge(ack, at, std::move(answer));
   }
-
-  void comment(const Remark& remark, Time at, DeskAnswer<void> answer) override {
-    auto known = raising(remark.rule);
-    if (!known) return answer(known.error());
-    const RulePlan& rule = rule_named(remark.rule);
-    begin(micros(at));
-    monitor_->tick(micros(at));
-    const std::uint64_t opening = opening_of(rule, remark.key, remark.incident);
-    if (opening == 0) return answer(no_incident(remark.incident));
-    journal_->remark({rule, remark.key, opening, "comment", remark.by, remark.comment, {}, at});
-    journal_->when_committed(std::move(answer));
-    journal_->commit(false);
+  void comment(const millrace::Remark& remark, Time at, DeskAnswer<void> answer) override {
+    if (!desk_) return answer(too_early());
+    desk_->comment(remark, at, std::move(answer));
   }
-
   void silence(const millrace::Silence& silence, Time at, DeskAnswer<millrace::Silence> answer) override {
-    if (auto all = raising(silence.rule); !all) return answer(all.error());
-    auto added = silences_.add(silence, at);
-    if (!added) return answer(added.error());
-    silences_changed({*added}, "silenced", added->author, at);
-    answer_when_kept(std::move(answer), told(*added));
+    if (!desk_) return answer(too_early());
+    desk_->silence(silence, at, std::move(answer));
   }
-
   void unsilence(const millrace::Silence& which, Time at, DeskAnswer<std::vector<millrace::Silence>> answer) override {
-    if (auto all = raising({}); !all) return answer(all.error());
-    auto ended = silences_.end(which, at);
-    if (!ended) return answer(ended.error());
-    silences_changed(*ended, "unsilenced", which.by, at);
-    std::vector<millrace::Silence> said;
-    for (const store::Silence& s : *ended) said.push_back(told(s));
-    answer_when_kept(std::move(answer), std::move(said));
+    if (!desk_) return answer(too_early());
+    desk_->unsilence(which, at, std::move(answer));
   }
 
   void lose_windows() override { windows_lost_ = true; }
+
+  Duration look_back() const override {
+    const Micros reach = alert::look_back(compiled_.plan);
+    return reach >= for_ever ? Duration::max() : Duration(reach);
+  }
 
   std::vector<std::string> explain() const override { return alert::explain(options_); }
 
@@ -184,78 +151,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   static constexpr std::size_t snapshot_records = 10'000;
   static constexpr std::size_t largest_backlog = 100'000;
 
-  /// The rules that raise alerts; an error if there is none, or `wanted`, unless empty, is not among them, or it is too early.
-  Result<std::vector<std::string>> raising(std::string_view wanted) const {
-    if (!monitor_) return unavailable("the stage waits for the history yet; try again");
-    std::vector<std::string> all;
-    for (const RulePlan& candidate : monitor_->plan().rules)
-      if (candidate.has_condition()) all.push_back(candidate.name);
-    if (!wanted.empty() && std::find(all.begin(), all.end(), wanted) == all.end())
-      return invalid(fmt::format("there is no rule '{}' that raises alerts{}", wanted, config::did_you_mean(wanted, all)));
-    if (all.empty()) return invalid("no rule here raises alerts");
-    return all;
-  }
-
-  const RulePlan& rule_named(std::string_view name) const {
-    const auto& rules = monitor_->plan().rules;
-    return *std::find_if(rules.begin(), rules.end(), [&](const RulePlan& rule) { return rule.name == name; });
-  }
-
-  /// The number of an incident of that rule and key, or 0 if there never was one of that name.
-  std::uint64_t opening_of(const RulePlan& rule, std::string_view key, std::string_view incident) const {
-    const LifeCycle* life = monitor_->life(rule.name, key);
-    const auto mark = incident.rfind('#');
-    if (!life || mark == std::string_view::npos) return 0;
-    std::uint64_t opening = 0;
-    const char* end = incident.data() + incident.size();
-    auto [stopped, error] = std::from_chars(incident.data() + mark + 1, end, opening);
-    if (error != std::errc{} || stopped != end || opening > life->openings()) return 0;
-    return telling_.incident(rule, key, opening) == incident ? opening : 0;
-  }
-
-  Result<Acknowledged> acknowledge_one(const Acknowledgement& ack, const RulePlan& rule, Time at) {
-    using Outcome = Acknowledged::Outcome;
-    const LifeCycle* life = monitor_->life(rule.name, ack.key);
-    Acknowledged said{{}, rule.name, ack.key, Outcome::not_open, {}};
-    if (life && life->open()) {
-      said.incident = telling_.incident(rule, ack.key, life->openings());
-      said.outcome = life->acknowledged() ? Outcome::already : Outcome::acknowledged;
-      said.by = life->acknowledged() ? life->acknowledged_by() : ack.by;
-    }
-    if (ack.incident.empty() || ack.incident == said.incident) {
-      monitor_->acknowledge(micros(at), rule.name, ack.key, ack.by);
-      if (monitor_->life(rule.name, ack.key)) return said;
-      return overloaded(fmt::format("max_keys keys are watched already, and '{}' is not among them", ack.key));
-    }
-    const std::uint64_t opening = opening_of(rule, ack.key, ack.incident);
-    if (opening == 0) return no_incident(ack.incident);
-    journal_->remark({rule, ack.key, opening, "ack_ignored", ack.by, ack.comment, {}, at});
-    return Acknowledged{ack.incident, rule.name, ack.key, Outcome::not_open, {}};
-  }
-
-  static Error no_incident(std::string_view name) { return invalid(fmt::format("there is no incident '{}'", name)); }
-
-  template <class T>
-  void answer_when_kept(DeskAnswer<T> answer, T with) {
-    journal_->when_committed([answer = std::move(answer), with = std::move(with)](const Result<void>& kept) {
-      kept ? answer(with) : answer(kept.error());
-    });
-    journal_->commit(false);
-  }
-
-  /// Each open alert that they concern gets an event that says so.
-  void silences_changed(const std::vector<store::Silence>& silences, std::string_view reason, std::string_view by, Time at) {
-    begin(micros(at));
-    monitor_->silence(micros(at), silences_.plan());
-    monitor_->each_open([&](const RulePlan& rule, const std::string& key) {
-      for (const store::Silence& s : silences) {
-        if (!alert::Silence{s.id, 0, 0, s.rule, s.key}.matches(rule.name, key)) continue;
-        const std::string name = "silence:" + s.id;
-        journal_->remark({rule, key, monitor_->life(rule.name, key)->openings(), reason, by, s.comment, name, at});
-      }
-    });
-    for (const store::Silence& s : silences) journal_->keep(s);
-  }
+  static Error too_early() { return unavailable("the stage waits for the history yet; try again"); }
 
   void load(const std::vector<store::Snapshot>& snapshots) {
     for (const store::Snapshot& s : snapshots) {
@@ -385,6 +281,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   Telling telling_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Monitor> monitor_;
+  std::optional<Desk> desk_;
 
   WallClock* wall_clock_ = nullptr;  ///< null in virtual time
   Time seen_until_{};
@@ -394,7 +291,6 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   bool begun_ = false;
   bool gap_ahead_ = false;  ///< something was restored, and the time since then has not been accounted for
   bool windows_lost_ = false;
-  Silences silences_;
   std::size_t records_ = 0;
   // Of the batch in hand.
   std::vector<Arrival> arrivals_;

@@ -64,7 +64,8 @@ struct RulePlan {
   std::vector<std::size_t> inhibitors;  ///< rules, by place in the plan, whose firing for a key mutes this one for it
   LifePlan life;                        ///< without levels there is no condition: windows only
   NotifyPlan notify;
-  std::function<std::string(std::string_view key, std::span<const Quote>)> group_of;  ///< where alerts are told in groups
+  std::function<std::string(std::string_view key, std::span<const Quote>)> group_of;   ///< where alerts are told in groups
+  std::function<AlertLabels(std::string_view key, std::span<const Quote>)> labels_of;  ///< null where there are none
   std::uint64_t meaning = 0;  ///< state of a rule with another meaning is not taken over
 
   bool has_condition() const { return !life.levels.empty(); }

@@ -10,6 +10,19 @@ namespace {
 
 std::string_view any_if_empty(const std::string& name) { return name.empty() ? std::string_view("*") : std::string_view(name); }
 
+/// In the order in which the history gives them back.
+AlertLabels sorted(AlertLabels labels) {
+  std::sort(labels.begin(), labels.end());
+  return labels;
+}
+
+/// A name for a silence that was given none.
+std::string name_of(const store::Silence& s) {
+  std::string name = fmt::format("{}/{}", any_if_empty(s.rule), any_if_empty(s.key));
+  for (const auto& [label, wanted] : s.labels) name += fmt::format(",{}={}", label, wanted);
+  return fmt::format("{}@{}", name, s.from_ms);
+}
+
 std::int64_t end_of(const store::Silence& s) { return std::min(s.to_ms, s.ended_ms.value_or(s.to_ms)); }
 
 }  // namespace
@@ -21,9 +34,10 @@ Result<store::Silence> Silences::add(const millrace::Silence& silence, Time now)
   kept.from_ms = to_whole_millis(silence.from);
   kept.to_ms = to_whole_millis(silence.to);
   kept.id = silence.id;
-  if (kept.id.empty()) kept.id = fmt::format("{}/{}@{}", any_if_empty(silence.rule), any_if_empty(silence.key), kept.from_ms);
   kept.rule = silence.rule;
   kept.key = silence.key;
+  kept.labels = sorted(silence.labels);
+  if (kept.id.empty()) kept.id = name_of(kept);
   kept.author = silence.by;
   kept.comment = silence.comment;
   kept.created_ms = to_whole_millis(now);
@@ -37,8 +51,12 @@ Result<store::Silence> Silences::add(const millrace::Silence& silence, Time now)
 Result<std::vector<store::Silence>> Silences::end(const millrace::Silence& which, Time now) {
   forget_past(now);
   std::vector<store::Silence> ended;
+  auto meant = [&which, labels = sorted(which.labels)](const store::Silence& s) {
+    if (!which.id.empty()) return s.id == which.id;
+    return s.rule == which.rule && s.key == which.key && s.labels == labels;
+  };
   for (store::Silence& s : all_) {
-    if (which.id.empty() ? s.rule != which.rule || s.key != which.key : s.id != which.id) continue;
+    if (!meant(s)) continue;
     s.ended_ms = to_whole_millis(now);
     ended.push_back(s);
   }
@@ -56,12 +74,13 @@ std::vector<Silence> Silences::plan() const {
   std::vector<Silence> plan;
   for (const store::Silence& s : all_)
     plan.push_back({s.id, from_millis(s.from_ms).time_since_epoch().count(), from_millis(end_of(s)).time_since_epoch().count(),
-                    s.rule, s.key});
+                    s.rule, s.key, s.labels});
   return plan;
 }
 
 millrace::Silence told(const store::Silence& kept) {
-  return {kept.id, kept.rule, kept.key, from_millis(kept.from_ms), from_millis(end_of(kept)), kept.author, kept.comment};
+  return {kept.id,     kept.rule,    kept.key,   from_millis(kept.from_ms), from_millis(end_of(kept)),
+          kept.author, kept.comment, kept.labels};
 }
 
 }  // namespace millrace::alert

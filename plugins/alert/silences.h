@@ -17,7 +17,7 @@ class Silences {
   /// Takes the place of one with the same id, or an id of its own is made. Returns it as it is kept.
   Result<store::Silence> add(const millrace::Silence& silence, Time now);
 
-  /// Ends the one with that id, or without an id those with the same rule and key. Returns what it has ended.
+  /// Ends the one with that id, or without an id those of the same patterns. Returns what it has ended.
   Result<std::vector<store::Silence>> end(const millrace::Silence& which, Time now);
 
   /// What the history has kept.

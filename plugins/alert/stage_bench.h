@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -144,6 +145,15 @@ class Bench {
 };
 
 using Lines = std::vector<std::string>;
+
+/// What a desk answers: at once, as commits are inline here.
+template <class T, class Call>
+Result<T> answer_of(Call call) {
+  std::optional<Result<T>> answer;
+  call([&](Result<T> said) { answer = std::move(said); });
+  REQUIRE(answer);
+  return *answer;
+}
 
 inline const std::string jump = R"(
 time: {late: 5s}

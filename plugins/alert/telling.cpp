@@ -118,11 +118,7 @@ std::string Telling::trouble_message(const Happening& h) const {
 }
 
 config::Map<std::string> Telling::labels(const RulePlan& rule, std::string_view key, std::span<const Quote> quotes) const {
-  config::Map<std::string> filled;
-  for (const auto& [name, label] : text_of(rule).labels)
-    filled.emplace_back(name,
-                        label.fill([&](std::string_view wanted) { return quote_of(wanted, key, quotes, compiled_.quoted); }));
-  return filled;
+  return rule.labels_of ? rule.labels_of(key, quotes) : config::Map<std::string>{};
 }
 
 config::Map<std::string> Telling::labels(const RulePlan& rule, const GroupNotice& notice) const {

@@ -15,6 +15,10 @@ void put(Json& json, const char* name, const std::string& text) {
   if (!text.empty()) json[name] = text;
 }
 
+void put(Json& json, const AlertLabels& labels) {
+  for (const auto& [name, text] : labels) json["labels"][name] = text;
+}
+
 // What stages have written as JSON; as text should it not be.
 void put_json(Json& json, const char* name, const std::string& text) {
   if (text.empty()) return;
@@ -32,7 +36,7 @@ Json json_of(const store::Incident& incident) {
             {"rule", opening.rule},
             {"key", opening.key},
             {"state", incident.last.to_state},
-            {"level", incident.last.level_to},
+            {"level", incident.level},
             {"opened", opening.event_ms},
             {"changed", incident.last.event_ms}};
   put(json, "value", opening.value);
@@ -49,7 +53,7 @@ Json json_of(const store::Event& event) {
             {"from", event.from_state},
             {"to", event.to_state},
             {"reason", event.reason}};
-  put(json, "level", event.level_to);
+  put(json, "level", store::level_of(event));
   put(json, "value", event.value);
   put(json, "threshold", event.threshold);
   if (event.window_start_ms && event.window_end_ms)
@@ -83,6 +87,7 @@ Json json_of(const store::Silence& silence, std::int64_t now_ms) {
   Json json{{"id", silence.id}, {"pipeline", silence.pipeline}, {"stage", silence.stage}};
   put(json, "rule", silence.rule);
   put(json, "key", silence.key);
+  put(json, silence.labels);
   json["from"] = silence.from_ms;
   json["to"] = silence.to_ms;
   put(json, "by", silence.author);
@@ -99,6 +104,7 @@ Json json_of(const KeptSilence& kept) {
   Json json{{"id", silence.id}, {"pipeline", kept.stage.pipeline}, {"stage", kept.stage.stage}};
   put(json, "rule", silence.rule);
   put(json, "key", silence.key);
+  put(json, silence.labels);
   json["from"] = to_whole_millis(silence.from);
   json["to"] = to_whole_millis(silence.to);
   put(json, "by", silence.by);

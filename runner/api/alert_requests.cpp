@@ -94,6 +94,20 @@ class Body {
     return std::optional<Time>(from_millis(*ms));
   }
 
+  /// An object of texts.
+  Result<AlertLabels> labels() const {
+    AlertLabels labels;
+    auto found = json_.find("labels");
+    if (found == json_.end() || found->is_null()) return labels;
+    if (!found->is_object()) return invalid("'labels' is an object of texts, such as {\"room\": \"attic*\"}");
+    for (const auto& [name, wanted] : found->items()) {
+      if (!wanted.is_string() || wanted.get_ref<const std::string&>().size() > longest_text)
+        return invalid(fmt::format("the label '{}' is a text of at most {} bytes", name, longest_text));
+      labels.emplace_back(name, wanted.get<std::string>());
+    }
+    return labels;
+  }
+
   /// Reads all of `texts`, in order.
   Result<void> texts(std::initializer_list<std::pair<const char*, std::string*>> texts) const {
     for (auto& [name, to] : texts) {
@@ -175,7 +189,7 @@ Result<Saying> saying_of(const http::Request& request, const std::string& user) 
 }
 
 Result<WantedSilence> silence_of(const http::Request& request, const std::string& user, Time now) {
-  auto body = Body::of(request, {"pipeline", "stage", "rule", "key", "id", "from", "to", "for", "by", "comment"});
+  auto body = Body::of(request, {"pipeline", "stage", "rule", "key", "labels", "id", "from", "to", "for", "by", "comment"});
   if (!body) return body.error();
   WantedSilence wanted;
   Silence& s = wanted.silence;
@@ -189,6 +203,9 @@ Result<WantedSilence> silence_of(const http::Request& request, const std::string
                            {"by", &s.by},
                            {"comment", &s.comment}});
   if (!read) return read.error();
+  auto labels = body->labels();
+  if (!labels) return labels.error();
+  s.labels = std::move(*labels);
   auto from = body->time("from"), to = body->time("to");
   if (!from) return from.error();
   if (!to) return to.error();

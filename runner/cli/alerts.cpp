@@ -85,9 +85,24 @@ class Commands {
     return command;
   }
 
-  void add_matchers(CLI::App* command) {
+  void add_filters(CLI::App* command) {
     command->add_option("--rule", given_->rule, "Only of this rule");
     command->add_option("--key", given_->key, "Only of this key");
+    add_stage(command);
+  }
+
+  void add_matchers(CLI::App* command) {
+    command->add_option("--rule", given_->rule,
+                        "Only of rules like this: * stands for any text, ? for one character, \\ takes the next as it is");
+    command->add_option("--key", given_->key, "Only of keys like this, likewise");
+    command->add_option("--label", given_->labels, "NAME=PATTERN: only of alerts with such a label, likewise; may be repeated")
+        ->check([](const std::string& text) {
+          return text.find('=') == std::string::npos || text.front() == '=' ? "expected NAME=PATTERN" : "";
+        });
+    add_stage(command);
+  }
+
+  void add_stage(CLI::App* command) {
     command->add_option("--stage", given_->stage, "Only at this stage: STAGE or PIPELINE/STAGE");
   }
 
@@ -134,7 +149,7 @@ void add_alerts(CLI::App& app, Program& program) {
   CLI::App* list = commands.add_with_format("list", "List incidents, newest first.", list_alerts);
   list->add_option("--state", given.state, "Only those in this state; open: all but OK")
       ->transform(CLI::IsMember({"open", "FIRING", "RECOVERING", "LATCHED", "OK"}, CLI::ignore_case));
-  commands.add_matchers(list);
+  commands.add_filters(list);
   commands.add_span(list);
   list->add_option("--limit", given.limit, "At most so many")->check(CLI::Range(1, 100'000))->capture_default_str();
 
@@ -168,10 +183,10 @@ void add_alerts(CLI::App& app, Program& program) {
   commands.add_person(silence, "Why");
 
   CLI::App* unsilence = commands.add_with_format(
-      "unsilence", "End a silence, or those of just this rule and key.", unsilence_alerts, [](AlertsOptions& asked) {
+      "unsilence", "End a silence, or those of just these patterns.", unsilence_alerts, [](AlertsOptions& asked) {
         see_who(asked);
-        if (asked.id.empty() && asked.rule.empty() && asked.key.empty() && !asked.all)
-          throw CLI::RequiredError("SILENCE, or --rule, --key, or --all for one that mutes everything,");
+        if (asked.id.empty() && asked.rule.empty() && asked.key.empty() && asked.labels.empty() && !asked.all)
+          throw CLI::RequiredError("SILENCE, or --rule, --key, --label, or --all for one that mutes everything,");
       });
   unsilence->add_option("SILENCE", given.id, "What it is called");
   commands.add_matchers(unsilence);
@@ -179,7 +194,7 @@ void add_alerts(CLI::App& app, Program& program) {
   unsilence->add_flag("--all", given.all, "Those that mute every rule and key");
 
   CLI::App* silences = commands.add_with_format("silences", "List silences that hold or will.", list_silences);
-  silences->add_option("--stage", given.stage, "Only at this stage: STAGE or PIPELINE/STAGE");
+  commands.add_stage(silences);
   silences->add_flag("--all", given.all, "Those that are over, too");
 
   CLI::App* exporting =
@@ -188,7 +203,7 @@ void add_alerts(CLI::App& app, Program& program) {
       });
   exporting->add_option("--format", given.format, "csv or jsonl, one JSON object a line; default csv")
       ->check(CLI::IsMember({"csv", "jsonl"}));
-  commands.add_matchers(exporting);
+  commands.add_filters(exporting);
   commands.add_span(exporting);
 }
 

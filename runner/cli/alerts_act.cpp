@@ -61,6 +61,8 @@ Json silence_request(const char* command, const AlertsOptions& given) {
   put(request, "stage", given.stage);
   put(request, "rule", given.rule);
   put(request, "key", given.key);
+  for (const std::string& label : given.labels)
+    request["labels"][label.substr(0, label.find('='))] = label.substr(label.find('=') + 1);
   put(request, "id", given.id);
   put(request, "by", given.by);
   return request;

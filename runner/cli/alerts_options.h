@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runner/stage/error.h"
 #include "runner/stage/time.h"
@@ -18,6 +19,7 @@ struct AlertsOptions {
   std::string name;  ///< incident, dedup key, key, or silence
   std::string by, comment;
   std::string id, from, to, in = "0s", lasting;  ///< of a silence
+  std::vector<std::string> labels;               ///< of a silence, each NAME=PATTERN
   bool all = false;
 
   bool json() const { return format == "json"; }

@@ -56,9 +56,10 @@ void add_moments(std::vector<Moment>& moments, const store::Told& told) {
 }
 
 std::string text_of(const store::Silence& s) {
-  std::string line = fmt::format("{}  {}  rule {}  key {}  {} to {}", printable(s.id), printable(s.pipeline + "/" + s.stage),
-                                 s.rule.empty() ? "*" : printable(s.rule), s.key.empty() ? "*" : printable(s.key),
-                                 local_time(s.from_ms), local_time(s.to_ms));
+  std::string line = fmt::format("{}  {}  rule {}  key {}", printable(s.id), printable(s.pipeline + "/" + s.stage),
+                                 s.rule.empty() ? "*" : printable(s.rule), s.key.empty() ? "*" : printable(s.key));
+  for (const auto& [name, wanted] : s.labels) line += fmt::format("  {} {}", printable(name), printable(wanted));
+  line += fmt::format("  {} to {}", local_time(s.from_ms), local_time(s.to_ms));
   if (s.ended_ms) line += fmt::format("  ended {}", local_time(*s.ended_ms));
   if (!s.author.empty()) line += "  by " + printable(s.author);
   if (!s.comment.empty()) line += fmt::format("  \"{}\"", printable(s.comment));
@@ -122,8 +123,8 @@ Result<void> list_alerts(const AlertsOptions& given) {
   if (incidents->empty()) fmt::print(stderr, "no alerts\n");
   for (const auto& incident : *incidents) {
     const store::Event& opening = incident.opening;
-    fmt::print("{}  {:<10} {:<9} {}{}  {}\n", local_time(opening.event_ms), incident.last.to_state,
-               printable(incident.last.level_to), printable(opening.incident_id),
+    fmt::print("{}  {:<10} {:<9} {}{}  {}\n", local_time(opening.event_ms), incident.last.to_state, printable(incident.level),
+               printable(opening.incident_id),
                incident.acked_by.empty() ? "" : fmt::format("  (ack {})", printable(incident.acked_by)),
                printable(opening.message));
   }

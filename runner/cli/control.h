@@ -15,8 +15,8 @@ namespace millrace::cli {
 // JSON object a line, `{"ok": true, ...}` or `{"ok": false, "error": TEXT}`. Requests are
 //   {"command": "ack", "pipeline", "stage", "rule", "key", "incident", "by", "comment"} -> {"alerts": [...]}
 //   {"command": "comment", the same} -> {}
-//   {"command": "silence", "pipeline", "stage", "rule", "key", "id", "from", "to", "by", "comment"} -> {"silences": [...]}
-//   {"command": "unsilence", "pipeline", "stage", "rule", "key", "id", "by"} -> {"silences": [...]}
+//   {"command": "silence", "pipeline", "stage", "rule", "key", "labels", "id", "from", "to", "by", "comment"}, and
+//   {"command": "unsilence", "pipeline", "stage", "rule", "key", "labels", "id", "by"}, both -> {"silences": [...]}
 // Pipeline and stage of a silence may be left out, which means all. What is in the lists is as docs/reference/alerts.md has it.
 
 /// Answers requests for as long as it lives, on a thread of its own, one at a time.

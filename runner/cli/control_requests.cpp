@@ -26,9 +26,17 @@ class Request {
     auto found = json_.find(name);
     return found != json_.end() && found->is_number_integer() ? from_millis(found->get<std::int64_t>()) : Time{};
   }
+  AlertLabels labels() const {
+    AlertLabels labels;
+    auto found = json_.find("labels");
+    if (found == json_.end() || !found->is_object()) return labels;
+    for (const auto& [name, wanted] : found->items())
+      if (wanted.is_string()) labels.emplace_back(name, wanted.get<std::string>());
+    return labels;
+  }
   api::StageName stage() const { return {text("pipeline"), text("stage")}; }
   Silence silence() const {
-    return {text("id"), text("rule"), text("key"), time("from"), time("to"), text("by"), text("comment")};
+    return {text("id"), text("rule"), text("key"), time("from"), time("to"), text("by"), text("comment"), labels()};
   }
 
   /// Begins an action, which answers once, and waits for that.

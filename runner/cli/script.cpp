@@ -69,6 +69,24 @@ class Form {
     return {};
   }
 
+  /// A map of texts; empty where there is none.
+  AlertLabels texts(std::string_view name) {
+    AlertLabels found;
+    const Value* value = find(name);
+    if (!value || value->is_null()) return found;
+    if (value->type() != Type::object) {
+      wrong(name, fmt::format("expected a map of texts, got {}", shown(*value)));
+      return found;
+    }
+    for (const Field& field : value->as_object()) {
+      if (field.value.type() != Type::string)
+        wrong(name, fmt::format("expected texts, got {}", shown(field.value)));
+      else
+        found.emplace_back(field.name, field.value.as_text());
+    }
+    return found;
+  }
+
   std::string required_text(std::string_view name, std::string_view what) {
     std::string found = text(name);
     if (found.empty()) wrong(name, fmt::format("expected {}", what));
@@ -129,7 +147,8 @@ class Form {
 bool says_when(const Value& value) { return !value.is_null() && value.type() != Type::boolean; }
 
 Silence silence_of(Form& form, std::string_view control) {
-  Silence silence{form.text("id"), form.text("rule"), form.text("key"), {}, {}, form.text("by"), form.text("comment")};
+  Silence silence{form.text("id"), form.text("rule"),    form.text("key"),    {}, {},
+                  form.text("by"), form.text("comment"), form.texts("labels")};
   const Value* value = form.find(control);
   if (value && value->type() == Type::string) silence.id = value->as_text();
   if (value && (value->number() || value->type() == Type::list))
@@ -138,7 +157,7 @@ Silence silence_of(Form& form, std::string_view control) {
 }
 
 ScriptItem silence_item(Form& form) {
-  form.only({"at", "from", "to", "id", "rule", "key", "by", "comment"});
+  form.only({"at", "from", "to", "id", "rule", "key", "labels", "by", "comment"});
   ScriptItem::Silence what{silence_of(form, "silence")};
   Time at = form.time("at", "from");
   what.silence.from = form.time("from", "at");

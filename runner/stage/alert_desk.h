@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runner/stage/error.h"
+#include "runner/stage/silence_match.h"
 #include "runner/stage/time.h"
 
 namespace millrace {
@@ -57,9 +58,10 @@ class AlertDesk {
 /// happens to an alert meanwhile is in the history all the same.
 struct Silence {
   std::string id;         ///< names it among the stage's; empty: made of what it matches and when it begins
-  std::string rule, key;  ///< empty: any
+  std::string rule, key;  ///< patterns of matches_glob(); empty: any
   Time from{}, to{};      ///< holds from the one up to, not including, the other
   std::string by, comment;
+  AlertLabels labels;  ///< patterns for labels, all of which must match
 };
 
 /// Where people mute alerts. A stage that keeps alerts is one of these besides an AlertDesk; called on the stage's own thread.
@@ -70,7 +72,7 @@ class SilenceDesk {
   /// Takes the place of an earlier one of the same id; answers with it as it is kept.
   virtual void silence(const Silence& silence, Time at, DeskAnswer<Silence> answer) = 0;
 
-  /// Ends the silence called `which.id`; without an id, those with the same rule and key. Answers with what it has ended.
+  /// Ends the silence called `which.id`; without an id, those of the same patterns. Answers with what it has ended.
   virtual void unsilence(const Silence& which, Time at, DeskAnswer<std::vector<Silence>> answer) = 0;
 };
 

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "runner/stage/silence_match.h"
+
 namespace millrace::store {
 
 // The rows of history.db as stages write and read them; docs/reference/history.md tells the same to whoever reads the file with
@@ -137,7 +139,8 @@ struct Snapshot {
 /// id replaces it.
 struct Silence {
   std::string id;         ///< names it among the stage's
-  std::string rule, key;  ///< empty: any
+  std::string rule, key;  ///< patterns of matches_glob(); empty: any
+  AlertLabels labels;     ///< patterns for labels, all of which must match
   std::int64_t from_ms = 0, to_ms = 0;
   std::string author, comment;
   std::int64_t created_ms = 0;
@@ -168,10 +171,14 @@ struct Commit {
   }
 };
 
+/// The level that an event is about: the one that the alert has then, or of its end the one that it had.
+const std::string& level_of(const Event& event);
+
 /// One incident as `alerts list` shows it: its opening and where it stands.
 struct Incident {
   Event opening;
   Event last;
+  std::string level;     ///< the one that it has; once it has ended, the one that it ended with
   std::string acked_by;  ///< empty if nobody has acknowledged it
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -92,8 +93,19 @@ Notification notification_of(SQLite::Statement& statement) {
 
 std::string select_deliveries() { return fmt::format("SELECT {} FROM push_delivery", columns_of<Delivery>().list()); }
 
+// The texts of a JSON object; none if it is no such thing.
+AlertLabels texts_of(const std::string& json) {
+  AlertLabels texts;
+  const auto parsed = nlohmann::json::parse(json, nullptr, false);
+  if (!parsed.is_object()) return texts;
+  for (const auto& [name, value] : parsed.items())
+    if (value.is_string()) texts.emplace_back(name, value.get<std::string>());
+  return texts;
+}
+
 std::string select_silences() {
-  return fmt::format("SELECT matchers_json ->> 'rule', matchers_json ->> 'key', {} FROM silence", columns_of<Silence>().list());
+  return fmt::format("SELECT matchers_json ->> 'rule', matchers_json ->> 'key', matchers_json -> 'labels', {} FROM silence",
+                     columns_of<Silence>().list());
 }
 
 Silence silence_of(SQLite::Statement& statement) {
@@ -101,6 +113,7 @@ Silence silence_of(SQLite::Statement& statement) {
   Silence silence;
   silence.rule = reading.text();
   silence.key = reading.text();
+  silence.labels = texts_of(reading.text());
   visit(reading, silence);
   return silence;
 }
@@ -161,25 +174,33 @@ class IncidentReader {
   // Who has acknowledged an incident: its last ack, unless it has grown worse or come back since.
   explicit IncidentReader(SQLite::Database& database)
       : last_(database, select_events() + " WHERE incident_id=? ORDER BY ordinal DESC LIMIT 1"),
+        ended_(
+            database,
+            "SELECT level_from FROM alert_event WHERE incident_id=? AND to_state='OK' AND from_state NOT IN ('OK', 'PENDING') "
+            "ORDER BY ordinal DESC LIMIT 1"),
         acknowledged_(database,
                       "SELECT CASE WHEN reason LIKE 'ack:%' THEN coalesce(actor, substr(reason, 5)) END FROM alert_event "
                       "WHERE incident_id=? AND (reason LIKE 'ack:%' OR reason IN ('escalated', 'reactivated')) "
                       "ORDER BY ordinal DESC LIMIT 1") {}
 
   Incident read(SQLite::Statement& at_opening) {
-    Incident incident{event_of(at_opening), {}, {}};
+    Incident incident{event_of(at_opening), {}, {}, {}};
     const std::string& id = incident.opening.incident_id;
-    last_.reset();
-    last_.bind(1, id);
-    incident.last = last_.executeStep() ? event_of(last_) : incident.opening;
-    acknowledged_.reset();
-    acknowledged_.bind(1, id);
-    if (acknowledged_.executeStep()) incident.acked_by = Reading(acknowledged_).text();
+    incident.last = found(last_, id) ? event_of(last_) : incident.opening;
+    incident.level = incident.last.level_to;
+    if (incident.last.to_state == "OK" && found(ended_, id)) incident.level = Reading(ended_).text();
+    if (found(acknowledged_, id)) incident.acked_by = Reading(acknowledged_).text();
     return incident;
   }
 
  private:
-  SQLite::Statement last_, acknowledged_;
+  static bool found(SQLite::Statement& statement, const std::string& id) {
+    statement.reset();
+    statement.bind(1, id);
+    return statement.executeStep();
+  }
+
+  SQLite::Statement last_, ended_, acknowledged_;
 };
 
 void add_conditions(Conditions& conditions, const EventFilter& filter) {
@@ -255,14 +276,16 @@ std::vector<Silence> read_silences_of(SQLite::Database& database, const Incident
   const std::int64_t over =
       is_open_state(incident.last.to_state) ? std::numeric_limits<std::int64_t>::max() : incident.last.wall_ms;
   SQLite::Statement statement(
-      database, select_silences() +
-                    " WHERE pipeline=?1 AND stage=?2 AND coalesce(matchers_json ->> 'rule', ?3) = ?3 "
-                    "AND coalesce(matchers_json ->> 'key', ?4) = ?4 AND coalesce(ended_ms, to_ms) > ?5 AND from_ms <= ?6 "
-                    "ORDER BY from_ms, id");
-  bind_all(statement, {opening.pipeline, opening.stage, opening.rule, opening.key});
-  statement.bind(5, opening.wall_ms);
-  statement.bind(6, over);
-  return rows(statement, silence_of);
+      database,
+      select_silences() +
+          " WHERE pipeline=?1 AND stage=?2 AND coalesce(ended_ms, to_ms) > ?3 AND from_ms <= ?4 ORDER BY from_ms, id");
+  bind_all(statement, {opening.pipeline, opening.stage});
+  statement.bind(3, opening.wall_ms);
+  statement.bind(4, over);
+  std::vector<Silence> held = rows(statement, silence_of);
+  const AlertLabels labels = texts_of(opening.labels_json);
+  std::erase_if(held, [&](const Silence& silence) { return !concerns(silence, opening.rule, opening.key, labels); });
+  return held;
 }
 
 std::vector<Incident> read_incidents(SQLite::Database& database, const IncidentFilter& filter) {

@@ -96,7 +96,15 @@ std::string matchers_json(const Silence& silence) {
   };
   add("rule", silence.rule);
   add("key", silence.key);
-  return json + "}";
+  if (silence.labels.empty()) return json + "}";
+  json += json.size() > 1 ? R"(,"labels":{)" : R"("labels":{)";
+  for (const auto& [name, wanted] : silence.labels) {
+    if (json.back() != '{') json += ',';
+    append_json_string(json, name);
+    json += ':';
+    append_json_string(json, wanted);
+  }
+  return json + "}}";
 }
 
 }  // namespace

@@ -1,0 +1,176 @@
+#include "plugins/alert/stage_bench.h"
+#include "runner/stage/alert_desk.h"
+
+using namespace millrace;
+using namespace millrace::alert::test;
+
+TEST_CASE("a silence holds over a restart, and what still fires is told when somebody ends it") {
+  Bench bench(jump);
+  bench.host->notified_stages = {"phone"};
+  bench.feed({{"a", 1'000'000, 50}});
+  auto desk = [&] { return dynamic_cast<SilenceDesk*>(bench.stage.get()); };
+  Silence night;
+  night.id = "night";
+  night.key = "a";
+  night.from = from_millis(1'000'000);
+  night.to = from_millis(9'000'000);
+  auto silence = [&](const Silence& s) {
+    return answer_of<Silence>([&](auto answer) { desk()->silence(s, bench.host->time.now(), std::move(answer)); });
+  };
+  auto unsilence = [&](const Silence& s) {
+    return answer_of<std::vector<Silence>>(
+        [&](auto answer) { desk()->unsilence(s, bench.host->time.now(), std::move(answer)); });
+  };
+  REQUIRE(silence(night).has_value());
+  bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 50}});
+  bench.start();
+  bench.pass(from_millis(1'015'000));
+  CHECK(notifications(bench).empty());
+  Silence unknown;
+  unknown.id = "nigth";
+  CHECK(unsilence(unknown).error().what.find("nigth") != std::string::npos);
+  REQUIRE(unsilence(night).has_value());
+  bench.pass(from_millis(1'015'000));
+  CHECK(notifications(bench) == Lines{"firing"});
+  Silence misspelt;
+  misspelt.rule = "humidity-jmp";
+  misspelt.to = from_millis(9'000'000);
+  CHECK(silence(misspelt).error().what.find("did you mean") != std::string::npos);
+}
+
+TEST_CASE("silences and comments stand in the timelines of the alerts that they concern") {
+  Bench bench(jump);
+  bench.use_file();
+  bench.feed({{"a", 1'000'000, 50}, {"b", 1'000'000, 50}});
+  bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 70}});
+  auto* silences = dynamic_cast<SilenceDesk*>(bench.stage.get());
+  auto* alerts = dynamic_cast<AlertDesk*>(bench.stage.get());
+  const Time now = from_millis(1'012'000);
+  Silence night{"night", "", "a", now, from_millis(9'000'000), "ann", "asleep"};
+  auto kept = answer_of<Silence>([&](auto answer) { silences->silence(night, now, std::move(answer)); });
+  REQUIRE(kept.has_value());
+  CHECK(kept->id == "night");
+  night.by = "bob";
+  REQUIRE(answer_of<std::vector<Silence>>([&](auto answer) {
+            silences->unsilence(night, now + 1s, std::move(answer));
+          }).has_value());
+  bench.feed({{"a", 1'100'000, 50}});
+  auto comment = [&](const Remark& remark) {
+    return answer_of<void>([&](auto answer) { alerts->comment(remark, now + 100s, std::move(answer)); });
+  };
+  REQUIRE(comment({"humidity-jump", "a", "test/climate/humidity-jump/a#1", "cy", "it rained in"}).has_value());
+  CHECK(comment({"humidity-jump", "a", "test/climate/humidity-jump/a#2", "cy", "?"}).error().what.find("a#2") !=
+        std::string::npos);
+  CHECK(comment({"humidity-jump", "z", "test/climate/humidity-jump/z#1", "cy", "?"}).has_error());
+
+  auto rows = bench.timeline("test/climate/humidity-jump/a#1");
+  REQUIRE(rows.size() == 5);
+  CHECK(rows[1].reason == "silenced");
+  CHECK(rows[1].actor == "ann");
+  CHECK(rows[1].comment == "asleep");
+  CHECK(rows[1].suppressed_by == "silence:night");
+  CHECK(rows[1].to_state == "FIRING");
+  CHECK(rows[2].reason == "unsilenced");
+  CHECK(rows[2].actor == "bob");
+  CHECK(rows[4].reason == "comment");
+  CHECK(rows[4].comment == "it rained in");
+  CHECK(rows[4].to_state == "OK");
+  CHECK(rows[4].run_id == "1");
+  CHECK(bench.timeline("test/climate/humidity-jump/b#1").size() == 1);
+  auto silence = bench.store->silences({}).value();
+  REQUIRE(silence.size() == 1);
+  CHECK(silence[0].ended_ms == to_whole_millis(now + 1s));
+  CHECK(silence[0].key == "a");
+  CHECK(silence[0].author == "ann");
+}
+
+namespace {
+
+const std::string rooms = R"(
+time: {late: 5s, catch_up: 0s}
+rules:
+  hot: {watch: {value: humidity}, above: 10, severity: warning, labels: {room: "{record.room}", site: north}}
+  damp: {watch: {value: humidity}, above: 10, severity: warning}
+)";
+
+Batch in_room(const std::string& device, std::int64_t at, double humidity, const std::string& room) {
+  Batch batch = batch_of({{device, at, humidity}});
+  batch.records[0].fields.push(batch.arena(), "room", Value::string(batch.arena().copy(room)));
+  return batch;
+}
+
+/// Who is told of what while that silence holds.
+Lines told_during(const Silence& silence) {
+  Bench bench(rooms);
+  bench.host->notified_stages = {"phone"};
+  bench.host->time.set(from_millis(1'000'000));
+  auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
+  auto kept = answer_of<Silence>([&](auto answer) { desk->silence(silence, from_millis(1'000'000), std::move(answer)); });
+  REQUIRE(kept.has_value());
+  CHECK(kept->labels == silence.labels);
+  for (const auto& [device, room] : {std::pair{"attic-1", "attic"}, {"attic-2", "attic north"}, {"cellar-1", "cellar"}})
+    bench.note(bench.stage->process(in_room(device, 1'001'000, 20, room)).value());
+  Lines told;
+  for (const std::string& line : bench.seen)
+    if (line.starts_with("notification firing ")) told.push_back(line.substr(20, line.find(' ', 20) - 20));
+  return told;
+}
+
+Silence silence_of(std::string rule, std::string key, AlertLabels labels = {}) {
+  return {"", std::move(rule), std::move(key), from_millis(1'000'000), from_millis(9'000'000), "ann", "", std::move(labels)};
+}
+
+}  // namespace
+
+TEST_CASE("a silence mutes what its patterns of rule, key and labels match") {
+  const Lines all{"attic-1", "attic-1", "attic-2", "attic-2", "cellar-1", "cellar-1"};
+  CHECK(told_during(silence_of("", "garage-*")) == all);
+  CHECK(told_during(silence_of("", "attic-*")) == Lines{"cellar-1", "cellar-1"});
+  CHECK(told_during(silence_of("h*", "attic-?")) == Lines{"attic-1", "attic-2", "cellar-1", "cellar-1"});
+  CHECK(told_during(silence_of("", "", {{"room", "attic*"}})) == Lines{"attic-1", "attic-2", "cellar-1", "cellar-1"});
+  CHECK(told_during(silence_of("", "", {{"room", "attic"}, {"site", "*"}})) ==
+        Lines{"attic-1", "attic-2", "attic-2", "cellar-1", "cellar-1"});
+  CHECK(told_during(silence_of("", "", {{"site", "south"}})) == all);
+}
+
+TEST_CASE("a silence by labels is kept over a restart, and ends by the same patterns alone") {
+  Bench bench(rooms);
+  bench.use_file();
+  bench.host->notified_stages = {"phone"};
+  bench.host->time.set(from_millis(1'000'000));
+  auto desk = [&] { return dynamic_cast<SilenceDesk*>(bench.stage.get()); };
+  const Silence attic = silence_of("", "", {{"site", "n*"}, {"room", "att*"}});
+  auto kept = answer_of<Silence>([&](auto answer) { desk()->silence(attic, from_millis(1'000'000), std::move(answer)); });
+  REQUIRE(kept.has_value());
+  CHECK(kept->id == "*/*,room=att*,site=n*@1000000");
+  bench.start();
+  bench.note(bench.stage->process(in_room("attic-1", 1'001'000, 20, "attic")).value());
+  CHECK(notifications(bench) == Lines{"firing"});  // of damp, which has no labels
+  const auto timeline = bench.timeline("test/climate/hot/attic-1#1");
+  REQUIRE(timeline.size() == 1);
+  CHECK(timeline[0].suppressed_by == "silence:" + kept->id);
+  auto reader = store::HistoryReader::open(bench.host->folder.path()).value();
+  const auto incidents = reader->find("test/climate/hot/attic-1#1").value();
+  REQUIRE(incidents.size() == 1);
+  CHECK(reader->silences_of(incidents[0]).value().size() == 1);
+  const auto damp = reader->find("test/climate/damp/attic-1#1").value();
+  REQUIRE(damp.size() == 1);
+  CHECK(reader->silences_of(damp[0]).value().empty());
+  auto unsilence = [&](const Silence& which) {
+    return answer_of<std::vector<Silence>>(
+        [&](auto answer) { desk()->unsilence(which, from_millis(1'002'000), std::move(answer)); });
+  };
+  CHECK(unsilence(silence_of("", "")).has_error());
+  REQUIRE(unsilence(attic).has_value());
+  bench.pass(from_millis(1'002'000));
+  CHECK(notifications(bench) == Lines{"firing", "firing"});
+}
+
+TEST_CASE("a silence of a rule that no pattern matches is refused, with what may have been meant") {
+  Bench bench(rooms);
+  auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
+  auto refused =
+      answer_of<Silence>([&](auto answer) { desk->silence(silence_of("hto", ""), from_millis(1'000'000), std::move(answer)); });
+  REQUIRE(refused.has_error());
+  CHECK(refused.error().what == "there is no rule 'hto' that raises alerts; did you mean 'hot'?");
+}
