@@ -71,6 +71,16 @@ void AlertActions::acknowledge(const StageName& at, const Acknowledgement& what,
   if (!stages_.post(at, std::move(task))) gathering->fail(unknown(at));
 }
 
+void AlertActions::acknowledge(const std::string& pipeline, Seen seen, std::function<void(Result<void>)> done) {
+  const StageName scope{pipeline, {}};
+  auto gathering = std::make_shared<Gathering<Acknowledged>>(
+      unknown(scope), [done = std::move(done)](const auto& said) { said ? done({}) : done(said.error()); });
+  for (const StageName& at : stages_in(scope))
+    acknowledge(at, {seen.key, seen.rule, {}, seen.by, {}}, [gathering](Result<std::vector<Acknowledged>> said) {
+      said ? gathering->add(std::move(*said)) : gathering->fail(said.error());
+    });
+}
+
 void AlertActions::comment(const StageName& at, const Remark& what, Done<void> done) {
   struct Nothing {};
   auto gathering = std::make_shared<Gathering<Nothing>>(
@@ -84,11 +94,16 @@ void AlertActions::comment(const StageName& at, const Remark& what, Done<void> d
   if (!stages_.post(at, std::move(task))) gathering->fail(unknown(at));
 }
 
+std::vector<StageName> AlertActions::stages_in(const StageName& scope) const {
+  std::vector<StageName> all = stages_.names();
+  std::erase_if(all, [&](const StageName& stage) { return !within(scope, stage); });
+  return all;
+}
+
 template <class Ask>
 void AlertActions::ask_all(const StageName& scope, Ask ask, Done<std::vector<KeptSilence>> done) {
   auto gathering = std::make_shared<Gathering<KeptSilence>>(unknown(scope), std::move(done));
-  for (const StageName& at : stages_.names()) {
-    if (!within(scope, at)) continue;
+  for (const StageName& at : stages_in(scope)) {
     gathering->fail(ended(at));
     stages_.post(at, [gathering, ask, at](AnyStage& any) {
       auto* desk = desk_of<SilenceDesk>(any);

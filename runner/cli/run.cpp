@@ -85,6 +85,7 @@ int run(const RunOptions& given, const Program& program) {
   RunningStages stages;
   api::AlertActions actions(stages, clock);
   api::AlertRest rest(actions, clock, {.data_folder = folder->path()});
+  options.alert_desks = &actions;
   options.further_routes = [&rest](http::Routes& routes) { return rest.serve(routes); };
   supervise::Supervisor supervisor(loader, **store, std::move(options));
   stages.of(supervisor);

@@ -242,7 +242,7 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline, Listening* ready)
   services->log = options_.log;
   services->rooms[std::type_index(typeid(store::Store))] = &store_;
   services->rooms[std::type_index(typeid(WallClock))] = &wall_;
-  services->rooms[std::type_index(typeid(AlertDesks))] = static_cast<AlertDesks*>(&desks_);
+  if (options_.alert_desks) services->rooms[std::type_index(typeid(AlertDesks))] = options_.alert_desks;
   services->rooms[std::type_index(typeid(store::Inboxes))] = &inboxes_;
   if (serves(pipeline)) {
     Result<Listening*> listening = ready ? Result<Listening*>(ready) : listening_for(pipeline);

@@ -13,10 +13,10 @@
 #include "runner/graph/pipeline.h"
 #include "runner/http/files.h"
 #include "runner/http/listener.h"
+#include "runner/stage/alert_desks.h"
 #include "runner/stage/wall_clock.h"
 #include "runner/store/inbox_lease.h"
 #include "runner/store/store.h"
-#include "runner/supervise/alert_desks.h"
 #include "runner/supervise/metrics.h"
 #include "runner/supervise/running_pipeline.h"
 #include "runner/supervise/watch.h"
@@ -38,6 +38,7 @@ class Supervisor {
     /// Claims further paths of a listener before it starts, for as long as what it returns lives.
     std::function<std::vector<http::Route>(http::Routes&)> further_routes;
     std::function<void(std::string_view address)> on_page;  ///< a listener serves the page here
+    AlertDesks* alert_desks = nullptr;  ///< for stages that act on alerts of others; outlives the supervisor
   };
 
   /// `loader` and `store` outlive the supervisor. The caller has blocked SIGTERM, SIGINT and SIGHUP in all threads.
@@ -124,8 +125,6 @@ class Supervisor {
   bool loaded_ = false;  ///< what was named, for the first time
   bool stop_asked_ = false;
   bool reload_asked_ = false;
-
-  SupervisedDesks desks_{*this};
 
   mutable std::mutex mutex_;  ///< of the maps' shape, and what is broken, for views(), broken_files() and post()
   std::map<std::string, std::unique_ptr<Listening>> listeners_;
