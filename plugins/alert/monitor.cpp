@@ -305,7 +305,8 @@ void Monitor::run_clock(Key& key) {
 /// Its last silence, if it ended only now, comes first: run() has fired the deadline before this.
 void Monitor::heard(Key& key) {
   Instance& instance = key.rules[index_of(*silence_)];
-  key.missed = false;
+  // One that was forgotten has no deadline that the record would only put off.
+  if (std::exchange(key.missed, false)) key.reschedule = true;
   if (!instance.alert || instance.alert->life.condition() == 0) return;
   with(key, *silence_, instance, Cause{});
   instance.alert->life.set(silence_->life, now_, 0, on_change_);
