@@ -47,7 +47,7 @@ std::optional<Aggregate> parse_aggregate(std::string_view name) {
   std::string_view digits = name.substr(exact ? 2 : 1);
   double percent = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), percent, std::chars_format::fixed);
-  if (error != std::errc{} || end != digits.data() + digits.size() || percent < 0 || percent > 100) return std::nullopt;
+  if (error != std::errc{} || end != digits.data() + digits.size() || !(percent >= 0 && percent <= 100)) return std::nullopt;
   return Aggregate{exact ? Kind::percentile_discrete : Kind::percentile, percent / 100, std::string(name)};
 }
 

@@ -264,6 +264,9 @@ void check_watch(const WatchOptions& w, config::CheckReport<WatchOptions>& repor
   const bool formula = w.formula() != nullptr;
   if (!w.lua.empty() && w.script) return report.wrong("script", "give either lua or script, not both");
   sorts += formula;
+  for (const char* any : {"pNN", "pdNN"})
+    if (report.given(any) && w.percentile_name.empty())
+      return report.wrong(any, fmt::format("'{}' stands for any number in the place of NN, such as p95", any));
   if (aggregates == 1 && !w.aggregate()) return report.wrong("", "the aggregate needs the name of a field");
   if (sorts + aggregates != 1)
     return report.wrong("", "one thing is watched: AGGREGATE: FIELD, value, ewma, zscore, distance_outside, lua or script");

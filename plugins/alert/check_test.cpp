@@ -33,6 +33,30 @@ rules:
             "no_data: nothing arrived for 1m; a record that arrives exactly then is in time"});
 }
 
+TEST_CASE("any percentile is watched by its name, and what is none is refused") {
+  auto watching = [](const std::string& watch) { return "rules: {r: {watch: {" + watch + ", records: 3}, above: 1}}"; };
+  for (const char* name : {"p0", "p1", "p37", "p97.5", "p99.9", "p100", "pd5", "pd99.9"})
+    CHECK(problems_of(watching(std::string(name) + ": humidity")).empty());
+  auto says = [&](const std::string& watch, const std::string& expected) {
+    const std::string problems = problems_of(watching(watch));
+    INFO(watch << ": " << problems);
+    CHECK(problems.find(expected) != std::string::npos);
+  };
+  says("p101: humidity", "alert.yaml:1:21: there is no percentile 'p101': p0 to p100");
+  says("p9.9.9: humidity", "there is no percentile 'p9.9.9'");
+  says("pNN: humidity", "'pNN' stands for any number in the place of NN, such as p95");
+  says("p95: humidity, p99: humidity", "one thing is watched, and 'p95' stands there already; `also` takes more aggregates");
+  says("p95: humidity, max: humidity", "one thing is watched");
+  says("px5: humidity", "unknown key 'px5'");
+  says("p95: [1]", "'p95': expected a text");
+
+  Bench bench("rules: {r: {watch: {p97.5: humidity, records: 3, also: [pd50]}, above: 26, message: '{p97.5:.2f} {pd50}'}}");
+  bench.host->notified_stages = {"phone"};
+  bench.feed({{"a", 1000, 10}, {"a", 2000, 20}, {"a", 3000, 30}});
+  REQUIRE(notifications(bench) == Lines{"firing"});
+  CHECK(text(bench.last.records[1], "message") == "29.50 20");
+}
+
 TEST_CASE("what contradicts itself is refused with its place and a way out") {
   auto rule = [](const std::string& inside) { return "rules: {r: {" + inside + "}}"; };
   auto says = [&](const std::string& yaml, const std::string& expected) {

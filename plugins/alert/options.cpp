@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "plugins/alert/check.h"
 
@@ -35,22 +37,8 @@ constexpr std::array named_aggregates{
     Named{"stddev", &WatchOptions::stddev, "Standard deviation of a sample (divides by n - 1)."},
     Named{"stddevp", &WatchOptions::stddevp, "Standard deviation of the population (divides by n)."},
     Named{"median", &WatchOptions::median, "The 50th percentile, interpolated."},
-    Named{"p05", &WatchOptions::p05, "The 5th percentile, interpolated; `also` takes any pNN."},
-    Named{"p10", &WatchOptions::p10, "The 10th percentile, interpolated."},
-    Named{"p25", &WatchOptions::p25, "The 25th percentile, interpolated."},
-    Named{"p50", &WatchOptions::p50, "The median."},
-    Named{"p75", &WatchOptions::p75, "The 75th percentile, interpolated."},
-    Named{"p90", &WatchOptions::p90, "The 90th percentile, interpolated."},
-    Named{"p95", &WatchOptions::p95, "The 95th percentile, interpolated."},
-    Named{"p99", &WatchOptions::p99, "The 99th percentile, interpolated."},
-    Named{"pd05", &WatchOptions::pd05, "The smallest value with 5 % of all at or below it; `also` takes any pdNN."},
-    Named{"pd10", &WatchOptions::pd10, "The smallest value with 10 % of all at or below it."},
-    Named{"pd25", &WatchOptions::pd25, "The smallest value with 25 % of all at or below it."},
-    Named{"pd50", &WatchOptions::pd50, "The smallest value with half of all at or below it."},
-    Named{"pd75", &WatchOptions::pd75, "The smallest value with 75 % of all at or below it."},
-    Named{"pd90", &WatchOptions::pd90, "The smallest value with 90 % of all at or below it."},
-    Named{"pd95", &WatchOptions::pd95, "The smallest value with 95 % of all at or below it."},
-    Named{"pd99", &WatchOptions::pd99, "The smallest value with 99 % of all at or below it."},
+    Named{"pNN", &WatchOptions::percentile, "The NNth percentile, interpolated; NN is from 0 to 100: p5, p95, p99.9."},
+    Named{"pdNN", &WatchOptions::percentile_discrete, "The smallest value with NN % of all at or below it: pd5, pd95, pd99.9."},
     Named{"delta", &WatchOptions::delta, "Last minus first."},
     Named{"rate", &WatchOptions::rate, "Last minus first, per second between them."},
     Named{"slope", &WatchOptions::slope, "Slope of the best straight line (least squares), per second."},
@@ -72,8 +60,11 @@ std::optional<Micros> parse_offset(const std::string& text) {
 }
 
 std::optional<std::pair<std::string, std::string>> WatchOptions::aggregate() const {
-  for (const Named& named : named_aggregates)
-    if (!(this->*named.field).empty()) return std::pair{std::string(named.name), this->*named.field};
+  for (const Named& named : named_aggregates) {
+    const std::string& watched = this->*named.field;
+    const bool any = named.field == &WatchOptions::percentile || named.field == &WatchOptions::percentile_discrete;
+    if (!watched.empty()) return std::pair{any ? percentile_name : std::string(named.name), watched};
+  }
   return std::nullopt;
 }
 
@@ -317,4 +308,41 @@ bool millrace::config::Codec<millrace::alert::ExpectedKeys>::read(const Node& no
     from = end + 1;
   }
   return true;
+}
+
+void millrace::config::Codec<millrace::alert::WatchOptions>::describe(FieldInfo& info) {
+  info.type = "object";
+  info.object = declaration_of<alert::WatchOptions>();
+}
+
+bool millrace::config::Codec<millrace::alert::WatchOptions>::read(const Node& node, alert::WatchOptions& to,
+                                                                  const FieldReader& field) {
+  Node declared = node;
+  bool good = true;
+  for (Entry& entry : declared.entries) {
+    const std::string_view prefix = entry.key.starts_with("pd") ? "pd" : "p";
+    const std::string_view number = std::string_view(entry.key).substr(std::min(prefix.size(), entry.key.size()));
+    if (!entry.key.starts_with(prefix) || number.empty() || number.find_first_not_of("0123456789.") != std::string_view::npos)
+      continue;
+    if (!to.percentile_name.empty()) {
+      field.problems.add(
+          entry.position,
+          fmt::format("one thing is watched, and '{}' stands there already; `also` takes more aggregates", to.percentile_name));
+      return false;
+    }
+    // Complained of under its own name, and not once more under the one that stands for all.
+    if (std::string text; !Codec<std::string>::read(entry.value, text, {entry.key, field.info, field.problems})) {
+      entry.value.kind = Node::Kind::scalar;
+      entry.value.text = entry.key;
+      good = false;
+    }
+    if (!alert::parse_aggregate(entry.key)) {
+      field.problems.add(entry.position,
+                         fmt::format("there is no percentile '{}': p0 to p100, such as p95 or p99.9", entry.key));
+      entry.key = std::string(prefix) + "50";
+      good = false;
+    }
+    to.percentile_name = std::exchange(entry.key, std::string(prefix) + "NN");
+  }
+  return declaration_of<alert::WatchOptions>()->read(declared, to, field.name, field.problems) && good;
 }

@@ -68,8 +68,9 @@ struct CircleOptions {
 /// What a rule looks at: one AGGREGATE: FIELD, and over which stretch.
 struct WatchOptions {
   std::string value, ewma, zscore;
-  std::string count_all, count, sum, avg, min, max, range, first, last, distinct, stddev, stddevp, median, p05, p10, p25, p50,
-      p75, p90, p95, p99, pd05, pd10, pd25, pd50, pd75, pd90, pd95, pd99, delta, rate, slope, rise, fall, max_rise, max_fall;
+  std::string count_all, count, sum, avg, min, max, range, first, last, distinct, stddev, stddevp, median, percentile,
+      percentile_discrete, delta, rate, slope, rise, fall, max_rise, max_fall;
+  std::string percentile_name;  ///< such as p99.9, where the option stands for any
   std::string lua;
   std::optional<config::InputFile> script;
   std::vector<std::string> distance_outside;
@@ -195,4 +196,12 @@ struct millrace::config::Codec<millrace::alert::ExpectedKeys> {
   }
   static std::optional<std::string> show(const alert::ExpectedKeys&) { return std::nullopt; }
   static bool read(const Node& node, alert::ExpectedKeys& to, const FieldReader& field);
+};
+
+/// Percentiles are options of many names: any number may stand in the place of NN.
+template <>
+struct millrace::config::Codec<millrace::alert::WatchOptions> {
+  static void describe(FieldInfo& info);
+  static std::optional<std::string> show(const alert::WatchOptions&) { return std::nullopt; }
+  static bool read(const Node& node, alert::WatchOptions& to, const FieldReader& field);
 };

@@ -114,12 +114,16 @@ std::string text_table(const Declaration& declaration) {
 }
 
 Json json_schema(const Declaration& declaration) {
-  Json properties = Json::object(), required = Json::array();
+  Json properties = Json::object(), numbered = Json::object(), required = Json::array();
   for (const FieldInfo& field : declaration.fields()) {
-    properties[field.name] = schema_of(field);
+    if (field.name.ends_with("NN"))
+      numbered[fmt::format("^{}[0-9]+(\\.[0-9]+)?$", field.name.substr(0, field.name.size() - 2))] = schema_of(field);
+    else
+      properties[field.name] = schema_of(field);
     if (field.required) required.push_back(field.name);
   }
   Json object = {{"type", "object"}, {"properties", properties}, {"additionalProperties", false}};
+  if (!numbered.empty()) object["patternProperties"] = numbered;
   if (!required.empty()) object["required"] = required;
   if (!declaration.shorthand()) return object;
   for (const FieldInfo& field : declaration.fields())

@@ -13,7 +13,8 @@ std::string markdown_table(const Declaration& declaration);
 /// The same as aligned text for a terminal.
 std::string text_table(const Declaration& declaration);
 
-/// A JSON Schema (2020-12) of the object that the declaration reads.
+/// A JSON Schema (2020-12) of the object that the declaration reads. An option whose name ends in NN stands for many: any
+/// number may take the place of NN.
 nlohmann::ordered_json json_schema(const Declaration& declaration);
 
 /// Machine-readable list of the options.

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <fstream>
 #include <stdexcept>
@@ -31,12 +30,6 @@ Ordered time_of(const Json& config) {
           {"catch_up", "0s"}};
 }
 
-/// Aggregates that a watch may name; `also` takes those with any percentile.
-constexpr std::array<std::string_view, 35> named{
-    "count_all", "count", "sum",  "avg",  "min",   "max",  "range", "first", "last", "distinct", "stddev",  "stddevp",
-    "median",    "p05",   "p10",  "p25",  "p75",   "pd10", "pd25",  "pd75",  "p50",  "p90",      "p95",     "p99",
-    "pd50",      "pd90",  "pd95", "pd99", "delta", "rate", "slope", "rise",  "fall", "max_rise", "max_fall"};
-
 void stretch(const Json& window, Ordered& watch) {
   std::string kind = window.at("kind");
   if (kind == "tumbling" || kind == "hopping") {
@@ -59,16 +52,11 @@ void stretch(const Json& window, Ordered& watch) {
   }
 }
 
-/// Conditions look at the first aggregate; without one, any of those wanted may stand there.
+/// Conditions look at the first aggregate; without one, the first of those wanted stands there.
 Ordered watch_windows(const Json& config, const std::string& looked_at) {
   auto wanted = config.value("aggregates", std::vector<std::string>{});
   std::string first = looked_at;
-  if (first.empty()) {
-    auto found = std::find_if(wanted.begin(), wanted.end(), [](const std::string& name) {
-      return std::find(named.begin(), named.end(), name) != named.end();
-    });
-    first = found == wanted.end() ? "count" : *found;
-  }
+  if (first.empty()) first = wanted.empty() ? "count" : wanted.front();
   std::erase(wanted, first);
   Ordered watch{{first, "value"}};
   stretch(config.at("window"), watch);
