@@ -8,11 +8,13 @@
 #include "runner/cli/comparison.h"
 #include "runner/cli/incidents.h"
 #include "runner/cli/moment.h"
+#include "runner/cli/offline_host.h"
 #include "runner/cli/replay_input.h"
 #include "runner/cli/script.h"
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
 #include "runner/stage/json.h"
+#include "runner/stage/rehearsal.h"
 
 namespace millrace::cli {
 namespace {
@@ -24,6 +26,18 @@ struct ReplayOptions {
   bool trace = false;
   bool scripted = false;
 };
+
+/// For how long what the stages make of a record may hang on those before it.
+Duration look_back(const graph::Pipeline& pipeline) {
+  Duration longest{};
+  for (const graph::Stage& stage : pipeline.stages) {
+    AnyStage made = stage.make(Context(std::make_shared<OfflineHost>(pipeline.name, stage.id)));
+    auto* transform = std::get_if<std::unique_ptr<Transform>>(&made);
+    auto* rehearsal = transform ? dynamic_cast<Rehearsal*>(transform->get()) : nullptr;
+    if (rehearsal) longest = std::max(longest, rehearsal->look_back());
+  }
+  return longest;
+}
 
 /// One line per thing that happened inside a stage: `{"stage","kind",...}` with the members that the stage names.
 class PrintedTrace final : public Trace {
@@ -38,6 +52,22 @@ class PrintedTrace final : public Trace {
     out += (members.empty() ? "" : ",") + body.substr(1) + "\n";
     std::fwrite(out.data(), 1, out.size(), stdout);
   }
+};
+
+/// Lets pass what happens from a moment on: what went before only warms the stages up.
+class TraceFrom final : public Trace {
+ public:
+  TraceFrom(Trace& to, Time from) : to_(to), from_(from) {}
+  void of(const VirtualRun& run) { run_ = &run; }
+
+  void happened(std::string_view stage, std::string_view kind, std::span<const Field> members) override {
+    if (run_->now() >= from_) to_.happened(stage, kind, members);
+  }
+
+ private:
+  Trace& to_;
+  const Time from_;
+  const VirtualRun* run_ = nullptr;
 };
 
 bool is_transform(const graph::Pipeline& pipeline, const std::string& stage) {
@@ -67,9 +97,15 @@ struct Replayed {
   std::optional<Time> from, to;
 };
 
-/// Puts the whole input through a pipeline.
-Result<Replayed> run_through(const graph::Pipeline& pipeline, ReplayInput& input, const VirtualRun::Observer& observer,
-                             Trace* trace, VirtualRun::Passing passing) {
+/// Puts the whole input through a pipeline. What happens before `from` is not told.
+Result<Replayed> run_through(const graph::Pipeline& pipeline, ReplayInput& input, std::optional<Time> from,
+                             const VirtualRun::Observer& observer, Trace* trace, VirtualRun::Passing passing) {
+  const Time since = from.value_or(Time::min());
+  std::optional<TraceFrom> traced;
+  if (trace) traced.emplace(*trace, since);
+  auto observe = [&](VirtualRun::Seen seen, const std::string& stage, const Batch& batch, Time now) {
+    if (now >= since) observer(seen, stage, batch, now);
+  };
   Replayed replayed;
   std::unique_ptr<VirtualRun> run;
   auto at_place = [&](const Error& error) { return Error{error.kind, input.place() + error.what}; };
@@ -78,11 +114,14 @@ Result<Replayed> run_through(const graph::Pipeline& pipeline, ReplayInput& input
     if (!item) return item.error();
     if (!*item) break;
     if (!run) {
-      replayed.from = (*item)->at.value_or(Time{});
-      run = std::make_unique<VirtualRun>(pipeline, *replayed.from, observer, terminal_log(), trace, passing);
+      const Time start = (*item)->at.value_or(Time{});
+      replayed.from = std::max(start, since);
+      run = std::make_unique<VirtualRun>(pipeline, start, observe, terminal_log(), traced ? &*traced : nullptr, passing);
+      if (traced) traced->of(*run);
       if (auto started = run->start(); !started) return at_place(started.error());
     }
-    if (auto* records = std::get_if<ScriptItem::Records>(&(*item)->what)) replayed.records += records->batch.size();
+    auto* records = std::get_if<ScriptItem::Records>(&(*item)->what);
+    if (records && (*item)->at.value_or(since) >= since) replayed.records += records->batch.size();
     if (auto applied = apply(std::move(**item), *run); !applied) return at_place(applied.error());
   }
   if (run && input.ends() && passing == VirtualRun::Passing::deadlines) run->finish();
@@ -127,6 +166,7 @@ class Replay {
     stretch_.data = given_.data;
     stretch_.pipeline = given_.recording.empty() ? pipeline.name : given_.recording;
     stretch_.now = std::chrono::floor<Duration>(std::chrono::system_clock::now());
+    stretch_.warm_up = look_back(pipeline);
     for (auto [text, to] : {std::pair{&given_.from, &stretch_.from}, {&given_.to, &stretch_.to}}) {
       if (text->empty()) continue;
       auto moment = moment_of(*text, stretch_.now);
@@ -151,7 +191,7 @@ class Replay {
         print_outputs(stage, batch);
     };
     PrintedTrace trace;
-    auto replayed = run_through(pipeline, **from, observe, given_.trace ? &trace : nullptr, passing());
+    auto replayed = run_through(pipeline, **from, stretch_.from, observe, given_.trace ? &trace : nullptr, passing());
     if (!replayed) return replayed.error();
     if (for_people) fmt::print("{}{}", stretch_text(*replayed), text_of(incidents.list()));
     return done;
@@ -160,6 +200,8 @@ class Replay {
   Result<int> compare_with(const graph::Pipeline& first) {
     auto second = load(given_.other);
     if (!second) return failed;
+    // Both see the same.
+    stretch_.warm_up = std::max(stretch_.warm_up, look_back(*second));
     std::vector<ReplayedIncident> lists[2];
     Replayed replayed;
     for (int i = 0; i < 2; ++i) {
@@ -170,7 +212,7 @@ class Replay {
       auto observe = [&](VirtualRun::Seen seen, const std::string& stage, const Batch& batch, Time) {
         if (seen == VirtualRun::Seen::emitted) incidents.see(stage, batch);
       };
-      auto ran = run_through(pipeline, **from, observe, nullptr, passing());
+      auto ran = run_through(pipeline, **from, stretch_.from, observe, nullptr, passing());
       if (!ran) return ran.error();
       replayed = *ran;
       lists[i] = incidents.list();

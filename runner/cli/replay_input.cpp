@@ -117,7 +117,8 @@ Result<std::unique_ptr<ReplayInput>> recorded_input(RecordedStretch& stretch, co
   for (const graph::Stage& stage : into.stages)
     if (stage.plugin->role == Role::source) present.push_back(stage.id);
   if (auto known = check_sources(*recorded, present); !known) return known.error();
-  if (auto sought = (*reader)->seek(from, to); !sought) return sought.error();
+  const Duration known = std::max(Duration::zero(), from - (*reach)->first);
+  if (auto sought = (*reader)->seek(from - std::min(known, stretch.warm_up), to); !sought) return sought.error();
   if (!stretch.end) {
     const bool running = store::DataFolder::holder(stretch.data).has_value();
     const Time reached = running ? std::max(stretch.now, (*reach)->second) : (*reach)->second;

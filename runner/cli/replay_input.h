@@ -37,6 +37,7 @@ struct RecordedStretch {
   std::filesystem::path data;  ///< the data folder
   std::string pipeline;        ///< whose recording
   std::optional<Time> from, to;
+  Duration warm_up{};       ///< what the recording has of so long before `from` goes ahead of it
   std::optional<Time> end;  ///< where the clock is to stand at the end
   Time now{};
 };

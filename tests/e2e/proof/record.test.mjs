@@ -1,5 +1,6 @@
 // What sources receive is recorded, and a replay of it tells what was told live, beside the running instance and over a kill.
 import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Instance, millrace } from '../support/millrace.mjs';
 import { until } from '../support/wait.mjs';
@@ -60,6 +61,48 @@ test('a replay tells what was told live', async (t) => {
   assert.match(nothing.stderr, /nothing is recorded from 2020-01-01T00:00:00Z/);
   assert.equal((await replay('--from', 'soon')).code, 2);
   assert.equal((await millrace(t, ['replay', instance.path('pipeline.yaml'), '--data', instance.path('none')])).code, 1);
+});
+
+test('at the moment from which a replay tells, windows are as full as they were live', async (t) => {
+  const watched = (above) => `name: attic
+record: {keep: 7d, limit: 64MiB}
+stages:
+  - {id: kit, plugin: file_source, path: in.jsonl, follow: true, device: {field: deviceId}, time: {field: ts}}
+  - id: climate
+    plugin: alert
+    time: {field: ts, late: 1h, catch_up: 0s}
+    rules:
+      jump: {watch: {rise: humidity, within: 30s}, above: ${above}, clear: {below: 5}, severity: warning}
+      damp: {watch: {value: humidity}, above: 40, severity: warning}
+`;
+  const instance = await Instance.start(t, { 'pipeline.yaml': watched(10), 'lax.yaml': watched(20), 'in.jsonl': '' });
+  const ts = Date.now() - 60_000;
+  const recorded = () => instance.metric('millrace_stage_recorded', { stage: 'kit' });
+  const read = async (second, humidity, count) => {
+    appendFileSync(instance.path('in.jsonl'), JSON.stringify({ deviceId: 'a', humidity, ts: ts + second * 1000 }) + '\n');
+    await until(`${count} recorded`, async () => (await recorded()) === count);
+  };
+  await read(0, 50, 1);
+  const from = new Date().toISOString();
+  await until('the clock to go on', () => new Date().toISOString() > from);
+  await read(10, 62, 2);
+  await instance.down();
+
+  const replay = (...args) => millrace(t, ['replay', instance.path('pipeline.yaml'), '--data', instance.data, '--from', from, ...args]);
+  const told = await replay();
+  assert.equal(told.code, 0, told.stderr);
+  assert.deepEqual(
+    alerts(told.stdout).map(({ rule, value, time }) => [rule, value, time]),
+    [['jump', 12, ts + 10_000]],
+  );
+  const traced = await replay('--trace');
+  const records = traced.stdout.split('\n').filter((line) => line.includes('"kind":"record"'));
+  assert.equal(records.length, 1, traced.stdout);
+  const people = await replay('--format', 'text');
+  assert.match(people.stdout, /^1 records, [\s\S]*\n1 alert\n$/);
+  const compared = JSON.parse((await replay('--compare', instance.path('lax.yaml'), '--format', 'json')).stdout);
+  assert.deepEqual(compared.only_first.map(({ rule }) => rule), ['jump']);
+  assert.deepEqual([compared.only_second, compared.changed, compared.same], [[], [], 0]);
 });
 
 test('a pipeline may say `record` wrong, and is told where', async (t) => {
