@@ -9,7 +9,8 @@ namespace millrace::supervise {
 namespace {
 
 bool takes(const StageRunner::Output& output, const Record& record) {
-  if (record.kind == kind::alert) return !output.reader_tells_people;
+  // People are told by notifications; what an alert stage emits besides is for everybody else.
+  if (record.kind == kind::alert || record.kind == kind::window) return !output.reader_tells_people;
   if (record.kind != kind::notification) return true;
   if (!output.reader_tells_people) return false;
   const Value* link = record.meta.find("link");
