@@ -3,29 +3,18 @@ import assert from 'node:assert/strict';
 import { appendFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Instance, millrace } from '../support/millrace.mjs';
+import { FILE_SOURCE, HOT_RULE } from '../support/stages.mjs';
 import { until } from '../support/wait.mjs';
 
 const PIPELINE = (listen = '') => `
 name: house
 ${listen}
-stages:
-  - id: readings
-    plugin: file_source
-    path: in.jsonl
-    follow: true
-    device: {field: deviceId}
-    time: {field: ts}
-
+stages:${FILE_SOURCE}
   - id: climate
     plugin: alert
     time: {field: ts, late: 1h, catch_up: 0s}
-    rules:
-      hot:
-        watch: {value: temperature}
-        above: 30
-        clear: {below: 25}
-        severity: critical
-        message: "{key}: {value:.1f} degrees"
+    rules:${HOT_RULE}
+        labels: {site: north}
 `;
 
 async function start(t, listen, options) {
@@ -76,6 +65,9 @@ test('alerts are listed, shown, acknowledged and commented on', async (t) => {
   assert.equal(all.headers.get('cache-control'), 'no-store');
   assert.deepEqual(new Set(all.json.alerts.map((a) => a.key)), new Set(['a', 'b', 'c/d #1?']));
   assert.equal(all.json.next, undefined);
+  // What has ended shows the level that it had, as the record that told of the end did.
+  assert.deepEqual(new Set(all.json.alerts.map((a) => `${a.state} ${a.level}`)), new Set(['FIRING critical', 'OK critical']));
+  assert.deepEqual((await ask('GET', at('b', 1))).json.timeline.map((row) => `${row.to} ${row.level}`), ['FIRING critical', 'OK critical']);
   const keys = async (query) => (await ask('GET', `${ALERTS}?${query}`)).json.alerts.map((a) => a.key);
   assert.deepEqual(await keys('state=OK'), ['b']);
   assert.deepEqual(await keys('key=a&rule=hot&pipeline=house&stage=climate'), ['a']);
@@ -116,6 +108,8 @@ test('alerts are listed, shown, acknowledged and commented on', async (t) => {
 
   const said = await ask('POST', `${at('b', 1)}/comments`, { by: 'bob', comment: 'a window stood open' });
   assert.equal(said.status, 201);
+  const listed = await millrace(t, ['alerts', 'list', '--state', 'OK', '--data', instance.data]);
+  assert.match(listed.stdout, /OK +critical +house\/climate\/hot\/b#1/);
   assert.equal((await ask('POST', `${at('b', 1)}/comments`, { by: 'bob' })).status, 400);
 
   const whole = (await ask('GET', at('a', 1))).json;
@@ -192,6 +186,48 @@ test('a silence, wherever it is made, survives a kill and can be ended anywhere'
   assert.equal((await ask('POST', '/api/silences', { by: 'ada', for: '1h', stage: 'nowhere' })).status, 422);
   assert.equal((await ask('PUT', '/api/silences', {})).headers.get('allow'), 'GET, HEAD, POST');
   assert.equal((await ask('GET', '/api/silences/b')).headers.get('allow'), 'DELETE');
+});
+
+test('a silence mutes what its patterns match, by whichever way it is made', async (t) => {
+  const instance = await start(t);
+  const ask = client(instance);
+  const made = await ask('POST', '/api/silences', { key: 'attic-?', labels: { site: 'n*' }, for: '2h', by: 'ada' });
+  assert.equal(made.status, 201, JSON.stringify(made.json));
+  assert.deepEqual(made.json.silences[0].labels, { site: 'n*' });
+  const silence = ['alerts', 'silence', '--rule', 'h*', '--key', 'cellar-*', '--label', 'site=north', '--for', '1h', '--by', 'bob'];
+  const printed = await millrace(t, [...silence, '--id', 'cellar', '--data', instance.data]);
+  assert.equal(printed.code, 0, printed.stderr);
+  assert.equal((await millrace(t, [...silence, '--label', 'site', '--data', instance.data])).code, 2);
+  assert.equal((await ask('POST', '/api/silences', { labels: { site: 7 }, for: '2h', by: 'ada' })).status, 400);
+
+  await read(instance, { 'attic-1': 31, 'attic-10': 31, 'cellar-1': 31 }, 'FIRING');
+  const suppressor = async (key) => (await ask('GET', at(key, 1))).json.timeline[0].suppressed_by;
+  assert.equal(await suppressor('attic-1'), `silence:${made.json.silences[0].id}`);
+  assert.equal(await suppressor('attic-10'), undefined);
+  assert.equal(await suppressor('cellar-1'), 'silence:cellar');
+  assert.deepEqual((await ask('GET', at('cellar-1', 1))).json.silences.map(({ id, labels }) => [id, labels]), [['cellar', { site: 'north' }]]);
+
+  const listed = await millrace(t, ['alerts', 'silences', '--data', instance.data]);
+  assert.match(listed.stdout, /cellar .* rule h\* {2}key cellar-\* {2}site north/);
+  const ended = await millrace(t, ['alerts', 'unsilence', '--rule', 'h*', '--key', 'cellar-*', '--label', 'site=north', '--by', 'bob', '--data', instance.data]);
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.equal((await ask('GET', '/api/silences')).json.silences.length, 1);
+});
+
+test('without a running instance alerts can be read, and whoever would change something is told why not', async (t) => {
+  const instance = await start(t);
+  await read(instance, { a: 31 }, 'FIRING');
+  await instance.down();
+  const listed = await millrace(t, ['alerts', 'list', '--data', instance.data]);
+  assert.match(listed.stdout, /FIRING +critical +house\/climate\/hot\/a#1/);
+  for (const change of [['ack', 'a'], ['comment', 'a', 'seen'], ['silence', '--key', 'a', '--for', '1h'], ['unsilence', '--key', 'a']]) {
+    const { code, stderr } = await millrace(t, ['alerts', ...change, '--by', 'ada', '--data', instance.data]);
+    assert.equal(code, 1, change.join(' '));
+    assert.ok(stderr.includes(`no instance runs on ${instance.data}, and only a running one can do that; start it with`), stderr);
+  }
+  await instance.up();
+  const { json } = await client(instance)('GET', at('a', 1));
+  assert.deepEqual([json.state, json.timeline.map(({ reason }) => reason)], ['FIRING', ['condition']]);
 });
 
 test('where tokens are demanded, each right opens its own doors, and the token says who it was', async (t) => {

@@ -5,18 +5,12 @@ import { appendFileSync, closeSync, mkdirSync, openSync, rmSync, statSync, write
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Instance } from '../support/millrace.mjs';
+import { FILE_SOURCE } from '../support/stages.mjs';
 import { readJsonLines, until } from '../support/wait.mjs';
 
 const PIPELINE = `
 name: full
-stages:
-  - id: readings
-    plugin: file_source
-    path: in.jsonl
-    follow: true
-    device: {field: deviceId}
-    time: {field: ts}
-
+stages:${FILE_SOURCE}
   - id: climate
     plugin: alert
     from: readings

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Broker, Publisher } from '../support/broker.mjs';
 import { Instance, ROOT, query } from '../support/millrace.mjs';
+import { HOT_RULE } from '../support/stages.mjs';
 import { until } from '../support/wait.mjs';
 import { WebhookReceiver } from '../support/webhook.mjs';
 
@@ -34,13 +35,7 @@ stages:
   - id: climate
     plugin: alert
     time: {field: ts, late: 1h}
-    rules:
-      hot:
-        watch: {value: temperature}
-        above: 30
-        clear: {below: 25}
-        severity: critical
-        message: "{key}: {value:.1f} degrees"
+    rules:${HOT_RULE}
       warm:
         watch: {max: temperature, within: 4s, every: 2s, also: [min]}
         levels:

@@ -13,6 +13,25 @@ export const mqttSource = (broker, clientId, more = '') => `
     device: {field: deviceId}
 ${more && `    ${more}\n`}`;
 
+/// Readings from a file that grows, dated by themselves.
+export const FILE_SOURCE = `
+  - id: readings
+    plugin: file_source
+    path: in.jsonl
+    follow: true
+    device: {field: deviceId}
+    time: {field: ts}
+`;
+
+/// A rule of an alert stage.
+export const HOT_RULE = `
+      hot:
+        watch: {value: temperature}
+        above: 30
+        clear: {below: 25}
+        severity: critical
+        message: "{key}: {value:.1f} degrees"`;
+
 /// A transform whose work shows in every record.
 export const DOUBLE = `
 function process(record)

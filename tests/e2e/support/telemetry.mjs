@@ -1,5 +1,7 @@
 // Made-up readings whose alerts are known beforehand.
 
+import { HOT_RULE } from './stages.mjs';
+
 /// `count` messages of `devices` devices, a tenth of a second apart in event time, ending now. In every 100 messages of a device the
 /// temperature is above 30 for ten and back under 25 after them, and humidity jumps once, at the device's `jump`th message.
 export function readings({ count, devices, jump = 500, end = Date.now() }) {
@@ -24,13 +26,7 @@ export const ALERT_STAGE = `
     plugin: alert
     from: comfort
     time: {field: ts, late: 1h}
-    rules:
-      hot:
-        watch: {value: temperature}
-        above: 30
-        clear: {below: 25}
-        severity: critical
-        message: "{key}: {value:.1f} degrees"
+    rules:${HOT_RULE}
       humidity-jump:
         watch: {rise: humidity, within: 30s}
         above: 10
