@@ -378,13 +378,24 @@ TEST_CASE("a silence is kept for its stage, replaced under its name, and found a
   {
     auto store = open(folder.path());
     Commit commit = of_stage();
-    commit.silences.push_back({"night", "hot", "a \"quoted\" key", 1000, 9000, "ada", "asleep", 900, {}, "", ""});
-    commit.silences.push_back({"all", "", "", 2000, 3000, "", "", 900, {}, "", ""});
+    commit.silences.push_back({"night",
+                               "hot",
+                               "a \"quoted\" key",
+                               {{"room", "attic*"}, {"say", "\"\\*\""}},
+                               1000,
+                               9000,
+                               "ada",
+                               "asleep",
+                               900,
+                               {},
+                               "",
+                               ""});
+    commit.silences.push_back({"all", "", "", {}, 2000, 3000, "", "", 900, {}, "", ""});
     commit.events.push_back(event("a", 1, 1, "OK", "FIRING", "condition", 5000));
     store->commit(commit, {});
     Commit other = of_stage();
     other.stage = "cellar";
-    other.silences.push_back({"night", "", "", 1000, 2000, "", "", 900, {}, "", ""});
+    other.silences.push_back({"night", "", "", {}, 1000, 2000, "", "", 900, {}, "", ""});
     store->commit(other, {});
     commit.events.clear();
     commit.silences[1].ended_ms = 2500;
@@ -406,6 +417,7 @@ TEST_CASE("a silence is kept for its stage, replaced under its name, and found a
   const Silence night = value(store->silences({"house", "climate", {}}))[0];
   CHECK(night.rule == "hot");
   CHECK(night.key == "a \"quoted\" key");
+  CHECK(night.labels == AlertLabels{{"room", "attic*"}, {"say", "\"\\*\""}});
   CHECK(night.author == "ada");
   CHECK(night.comment == "asleep");
   CHECK_FALSE(night.ended_ms);
