@@ -141,7 +141,8 @@ TEST_CASE("a test may silence, end that, and lose the process") {
   Silence silence = what<ScriptItem::Silence>(entry("{at: 5s, silence: {to: 30s, key: a, by: ann}}")).silence;
   CHECK((silence.from == start + 5s && silence.to == start + 30s && silence.key == "a" && silence.by == "ann"));
   CHECK(entry("{silence: {from: 2s, to: 3s}}")->at == start + 2s);
-  Silence attic = what<ScriptItem::Silence>(entry("{at: 5s, silence: {to: 30s, labels: {room: 'attic*', site: 'n?'}}}")).silence;
+  Silence attic =
+      what<ScriptItem::Silence>(entry("{at: 5s, silence: {to: 30s, labels: {room: 'attic*', site: 'n?'}}}")).silence;
   CHECK(attic.labels == AlertLabels{{"room", "attic*"}, {"site", "n?"}});
   CHECK_THAT(wrong(entry("{at: 5s, silence: {to: 30s, labels: attic}}")), Contains("'labels': expected a map of texts"));
   CHECK(what<ScriptItem::Unsilence>(entry("{at: 5s, unsilence: {rule: hot}}")).which.rule == "hot");
