@@ -98,7 +98,7 @@ void Connection::invoke_client(std::string_view target, const nlohmann::json& ar
 }
 
 void Connection::invoke_client(std::string_view target, const nlohmann::json& arguments,
-                               std::function<void(ClientResult)> answered) {
+                               const std::function<void(ClientResult)>& answered) {
   if (!active_ || leaving()) return answered({.error = "The client has gone."});
   auto id = streams().expect(answered);
   if (!id) return answered({.error = "Too many calls wait for this client's answer."});

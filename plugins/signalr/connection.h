@@ -83,7 +83,8 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
 
   /// Calls a method of this client that returns something; `answered` is called once, with an error if it goes or cannot be
   /// called.
-  void invoke_client(std::string_view target, const nlohmann::json& arguments, std::function<void(ClientResult)> answered);
+  void invoke_client(std::string_view target, const nlohmann::json& arguments,
+                     const std::function<void(ClientResult)>& answered);
 
   /// Sends an item of a stream that the client has asked for.
   void send_item(std::string_view invocation, const nlohmann::json& item);

@@ -19,7 +19,7 @@ std::string EventStreamTransport::head(const std::vector<http::Header>& headers)
       "Content-Encoding: identity\r\n"
       "X-Content-Type-Options: nosniff\r\n"
       "Connection: close\r\n";
-  for (const auto& [name, value] : headers) head += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : headers) head.append(name).append(": ").append(value).append("\r\n");
   return head + "\r\n:\r\n";
 }
 

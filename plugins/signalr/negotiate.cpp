@@ -26,8 +26,9 @@ Negotiation read_negotiation(const http::Request& request) {
   auto asked = request.parameter("negotiateVersion");
   if (!asked) return {.stateful = stateful};
   int version = 0;
-  auto [end, error] = std::from_chars(asked->data(), asked->data() + asked->size(), version);
-  if (error != std::errc{} || end != asked->data() + asked->size())
+  const char* last = asked->data() + asked->size();
+  auto [end, error] = std::from_chars(asked->data(), last, version);
+  if (error != std::errc{} || end != last)
     return {.error = fmt::format("The client requested an invalid protocol version '{}'", repeatable(*asked))};
   if (version < 0)
     return {.error = fmt::format("The client requested version '{}', but the server does not support this version.", version)};

@@ -110,6 +110,7 @@ void AlertActions::ask_all(const StageName& scope, Ask ask, Done<std::vector<Kep
       if (!desk) return gathering->fail(unknown(at));
       auto add = [gathering, at](std::vector<Silence> some) {
         std::vector<KeptSilence> kept;
+        kept.reserve(some.size());
         for (Silence& one : some) kept.push_back({at, std::move(one)});
         gathering->add(std::move(kept));
       };

@@ -172,6 +172,7 @@ char* write_short_number(char* to, double number) {
   constexpr std::int64_t unit = 1'000'000;
   double magnitude = std::abs(number);
   if (!(magnitude < 1e9)) return nullptr;
+  // NOLINTNEXTLINE(bugprone-incorrect-roundings): quicker than lround, and the next line refuses what was rounded wrongly
   auto scaled = static_cast<std::int64_t>(magnitude * scale + 0.5);
   if (static_cast<double>(scaled) / scale != magnitude) return nullptr;
 
