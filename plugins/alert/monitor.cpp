@@ -175,7 +175,7 @@ void Monitor::records(std::span<const Arrival> arrivals) {
   };
   for (std::size_t i = 0; i < arrivals.size() + ahead; ++i) {
     if (i < arrivals.size() && (at(i) = guess(arrivals[i].key))) near(at(i));
-    if (Key* key = known(i, 3)) near(key->rules.get());
+    if (Key* key = known(i, 3); key && key->rules) near(key->rules.get());
     if (Key* key = known(i, 6); key && key->rules) fetch(*key, arrivals[i - 6].time);
     if (Key* key = known(i, 9); key && key->rules) fetch_values(*key, arrivals[i - 9].time);
     if (i < ahead) continue;
