@@ -1,14 +1,11 @@
 #include "runner/store/store.h"
 
-#include <sys/resource.h>
-
 #include <atomic>
 #include <catch2/catch.hpp>
-#include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <thread>
 
+#include "opened_store.h"
 #include "rows.h"
 #include "runner/store/history_reader.h"
 #include "tests/support/temp_folder.h"
@@ -16,42 +13,6 @@
 using namespace millrace;
 using namespace millrace::store;
 using namespace millrace::store::test_rows;
-
-namespace {
-
-std::unique_ptr<Store> open(const std::filesystem::path& folder, Store::Options options = {}) {
-  auto store = Store::open(folder, std::move(options));
-  if (!store) FAIL(store.error().what);
-  return std::move(*store);
-}
-
-template <class T>
-T value(Result<T> result) {
-  if (!result) FAIL(result.error().what);
-  return std::move(*result);
-}
-
-// Counts answers, for commits whose answers come from another thread.
-struct Answers {
-  std::mutex mutex;
-  std::condition_variable changed;
-  int good = 0;
-  std::vector<Error> bad;
-
-  Store::Done done() {
-    return [this](Result<void> result) {
-      std::lock_guard lock(mutex);
-      result ? void(++good) : bad.push_back(result.error());
-      changed.notify_all();
-    };
-  }
-  bool wait_for_good(int count) {
-    std::unique_lock lock(mutex);
-    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return good >= count; });
-  }
-};
-
-}  // namespace
 
 TEST_CASE("a commit writes its events, states, notifications and snapshots, and a stage reads them back") {
   test::TempFolder folder;
@@ -275,87 +236,6 @@ TEST_CASE("a stage keeps its newest dead letters, and those dropped are counted;
   CHECK(letters.front().record_json == "49");
   CHECK(letters.back().record_json == "40");
   CHECK(value(reader->dead_letters("", "quiet")).size() == 2);
-}
-
-TEST_CASE("a disk that takes no more pauses history, and it resumes by itself with nothing lost") {
-  test::TempFolder folder;
-  std::signal(SIGXFSZ, SIG_IGN);
-  std::mutex logs_mutex;
-  std::vector<std::string> logs;
-  Store::Options options;
-  options.retry_least = options.retry_most = std::chrono::milliseconds(5);
-  options.log = [&](LogLevel, std::string_view text) {
-    std::lock_guard lock(logs_mutex);
-    logs.emplace_back(text);
-  };
-  // The writer tells each attempt, so that the test need not guess when history has paused.
-  std::mutex mutex;
-  std::condition_variable tried;
-  int attempts = 0;
-  options.on_commit_point = [&](CommitPoint point) {
-    if (point != CommitPoint::begun) return;
-    std::lock_guard lock(mutex);
-    ++attempts;
-    tried.notify_all();
-  };
-  auto store = open(folder.path(), options);
-  store->commit(opening("before", 1), {});
-  REQUIRE(store->flush());
-
-  struct rlimit unlimited {};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
-  struct rlimit limited = unlimited;
-  limited.rlim_cur = std::filesystem::file_size(folder.path() / "history.db-wal");
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
-  Answers answers;
-  for (int i = 0; i < 100; ++i) store->commit(opening(std::to_string(i), 1), answers.done());
-  bool retried = false;
-  {
-    std::unique_lock lock(mutex);
-    const int before = attempts;
-    retried = tried.wait_for(lock, std::chrono::seconds(20), [&] { return attempts >= before + 3; });
-  }
-  const auto paused = store->figures().paused.value();
-  const int good_while_full = [&] {
-    std::lock_guard lock(answers.mutex);
-    return answers.good;
-  }();
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
-  CHECK(retried);
-  CHECK(paused == 1);
-  CHECK(good_while_full == 0);
-  REQUIRE(answers.wait_for_good(100));
-  CHECK(answers.bad.empty());
-  CHECK(value(store->states("house", "climate")).size() == 101);
-  CHECK(store->figures().paused.value() == 0);
-  store.reset();
-  REQUIRE(logs.size() == 2);
-  CHECK_THAT(logs[0], Catch::Matchers::Contains("pauses"));
-  CHECK_THAT(logs[1], Catch::Matchers::Contains("written again"));
-}
-
-TEST_CASE("a store that ends while its disk is full answers what waits with an error") {
-  test::TempFolder folder;
-  std::signal(SIGXFSZ, SIG_IGN);
-  auto store = open(folder.path());
-  store->commit(opening("before", 1), {});
-  REQUIRE(store->flush());
-  struct rlimit unlimited {};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
-  struct rlimit limited = unlimited;
-  limited.rlim_cur = std::filesystem::file_size(folder.path() / "history.db-wal");
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
-  Answers answers;
-  int refused = 0;
-  store->commit(opening("a", 1), answers.done());
-  store->dead_letter({"house", "calc", 0, "", "{}", "e"},
-                     Ack([&](Settlement how) { refused += how == Settlement::refused ? 1 : 0; }));
-  store.reset();
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
-  CHECK(answers.good == 0);
-  REQUIRE(answers.bad.size() == 1);
-  CHECK(answers.bad[0].kind == ErrorKind::unavailable);
-  CHECK(refused == 1);
 }
 
 TEST_CASE("many threads may commit at once") {
