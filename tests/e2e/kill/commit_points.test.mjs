@@ -101,7 +101,7 @@ class Run {
         await this.revive();
         return this.holds(sql);
       },
-      { seconds: 120, everyMs: 40 },
+      { seconds: 120, everyMs: 100 },
     );
   }
 
@@ -137,7 +137,7 @@ class Run {
     await this.waitFor(`${event('c', 1, 'condition_clear')} and to_state = 'LATCHED'`);
     await this.act('POST', '/api/alerts/killed/climate/pressed/c%231/ack', { by: 'ada', comment: 'valve' }, event('c', 1, 'ack:ada'));
     await this.act('POST', '/api/silences', { id: 'night', key: 'a', for: '1h', by: 'ada' }, `select count(*) from silence`);
-    this.publish(7, { a: { temperature: 20 }, b: { temperature: 31 } });
+    this.publish(7, { a: { temperature: 20 }, b: { temperature: 29 } });
     await this.waitFor(event('a', 1, 'resolved'));
     this.publish(9, { a: { temperature: 33 }, b: { temperature: 20 } });
     await this.waitFor(`${event('a', 2, 'condition')} and suppressed_by = 'silence:night'`);
