@@ -59,7 +59,7 @@ struct Server {
 
   /// Waits until no client is left, which must come by itself.
   bool empties() {
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (attachment->hub().counters().clients.value() > 0 && std::chrono::steady_clock::now() < until)
       status_of(ask("GET", ""));
     return attachment->hub().counters().clients.value() == 0;
@@ -141,7 +141,7 @@ TEST_CASE("long polling: an idle poll is answered with nothing") {
 }
 
 TEST_CASE("long polling: a client that stays away is forgotten") {
-  Server server({.attach_timeout = HubOptions::Time(40)});
+  Server server({.attach_timeout = std::chrono::seconds(2)});
   auto query = server.negotiated();
   REQUIRE(status_of(server.ask("GET", query)) == 200);
   CHECK(server.empties());

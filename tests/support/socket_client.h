@@ -37,7 +37,7 @@ class SocketClient {
 
   int socket_ = -1;
   std::string received_;
-  std::chrono::seconds deadline_{10};
+  std::chrono::seconds deadline_{60};
 };
 
 /// One HTTP exchange on a connection of its own; `request` as it goes over the wire.

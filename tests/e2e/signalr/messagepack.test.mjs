@@ -94,13 +94,3 @@ test('a message beyond 32 KiB ends a MessagePack connection with a reason, befor
   await until('the end', () => socket.readyState === WebSocket.CLOSED);
   assert.match(heard.at(-1).data.toString('latin1'), /The maximum message size/);
 });
-
-test('an idle MessagePack connection is kept alive', async (t) => {
-  const hub = await TestHub.start(t, { keep_alive: 50, client_timeout: 500 });
-  const connection = await started(t, hub, { messagepack, keepAlive: 50, serverTimeout: 500 });
-  let lost = false;
-  connection.onclose(() => (lost = true));
-  const since = Date.now();
-  await until('three time-outs to pass', () => lost || Date.now() - since > 1500);
-  assert.equal(lost, false);
-});

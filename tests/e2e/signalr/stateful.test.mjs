@@ -122,7 +122,7 @@ test('a connection that the server has closed cannot be resumed: the client reco
 });
 
 test('a client that stops is gone at once, one that was cut after the time to come back', async (t) => {
-  const hub = await TestHub.start(t, { attach_timeout: 300 });
+  const hub = await TestHub.start(t, { attach_timeout: 3000 });
   const { connection } = await proxied(t, hub);
   await connection.stop();
   await until('it to be gone', async () => (await hub.figures()).clients === 0);

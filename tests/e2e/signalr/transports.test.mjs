@@ -47,18 +47,24 @@ for (const combination of combinations) {
     connection.invoke('Echo', 'x'.repeat(33_000)).catch(() => {});
     assert.match((await closed.promise).message, /The maximum message size of 32768B was exceeded\./);
   });
-
-  test(`${nameOf(combination)}: an idle connection is kept`, async (t) => {
-    const hub = await TestHub.start(t, { keep_alive: 50, client_timeout: 500, poll_timeout: 200 });
-    const connection = await started(t, hub, { ...combination, keepAlive: 50, serverTimeout: 500 });
-    let lost = false;
-    connection.onclose(() => (lost = true));
-    const since = Date.now();
-    await until('time-outs to pass', () => lost || Date.now() - since > 1200);
-    assert.equal(lost, false);
-    assert.equal(await connection.invoke('Echo', 1), 1);
-  });
 }
+
+test('an idle connection is kept, whatever it is made of', async (t) => {
+  // Time-outs far beyond what a busy machine delays a ping by.
+  const hub = await TestHub.start(t, { keep_alive: 250, client_timeout: 6000, poll_timeout: 1000 });
+  const lost = [];
+  const connections = await Promise.all(
+    combinations.map(async (one) => {
+      const connection = await started(t, hub, { ...one, keepAlive: 250, serverTimeout: 6000 });
+      connection.onclose((error) => lost.push(`${nameOf(one)}: ${error}`));
+      return connection;
+    }),
+  );
+  const since = Date.now();
+  await until('time-outs to pass', () => lost.length > 0 || Date.now() - since > 8000);
+  assert.deepEqual(lost, []);
+  for (const connection of connections) assert.equal(await connection.invoke('Echo', 1), 1);
+});
 
 test('a client picks a transport that its protocol can use', async (t) => {
   const hub = await TestHub.start(t);
