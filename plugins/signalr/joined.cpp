@@ -18,10 +18,11 @@ std::string_view Joined::of(std::span<const SharedFrame> frames) {
     }
     return {};
   }
-  if (!known->bytes.empty()) return known->bytes;
+  if (!known->bytes.empty() || known->too_large) return known->bytes;
   std::size_t size = 0;
   for (const SharedFrame& frame : frames) size += frame->bytes.size();
-  if (size > largest) return {};
+  known->too_large = size > largest;
+  if (known->too_large) return {};
   known->bytes.reserve(size);
   for (const SharedFrame& frame : frames) known->bytes += frame->bytes;
   return known->bytes;

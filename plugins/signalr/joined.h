@@ -29,6 +29,7 @@ class Joined {
   struct List {
     std::vector<SharedFrame> frames;  ///< held, so that no other can take the place of one in memory
     std::string bytes = {};           ///< of all, once they are wanted
+    bool too_large = false;
   };
 
   bool open_ = false;

@@ -1,15 +1,18 @@
 #include "plugins/signalr/stream_writer.h"
 
 #include <array>
+#include <utility>
 
 namespace millrace::signalr {
 
 bool StreamWriter::write(Outgoing& queue) {
   if (waits_) return queue.empty();
   std::array<std::string_view, 16> pieces;
+  pieces[0] = joined_.of(queue.whole());
+  bool joined = !pieces[0].empty();
   while (!queue.empty()) {
-    pieces[0] = joined_.of(queue.whole());
-    std::size_t count = pieces[0].empty() ? queue.front(pieces) : 1;
+    // What is left after that is this client's alone.
+    std::size_t count = std::exchange(joined, false) ? 1 : queue.front(pieces);
     if (count == 0) return false;
     http::Io io = stream_.write(std::span(pieces).first(count));
     queue.sent(io.bytes);
