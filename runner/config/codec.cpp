@@ -9,7 +9,7 @@ namespace detail {
 namespace {
 
 /// Whether the scalar may be read as something other than text: a quoted number is a text.
-bool typed(const Node& node) { return node.is_scalar() && (!node.quoted || node.substituted); }
+bool typed(const Node& node) { return node.is_scalar() && !node.unknown && (!node.quoted || node.substituted); }
 
 template <class T>
 bool read_whole(const std::string& text, T& to) {
@@ -32,7 +32,7 @@ bool read_integer(const Node& node, std::int64_t& to) { return typed(node) && re
 bool read_number(const Node& node, double& to) { return typed(node) && read_whole(node.text, to); }
 
 bool read_text(const Node& node, std::string& to) {
-  if (!node.is_scalar()) return false;
+  if (!node.is_scalar() || node.unknown) return false;
   to = node.text;
   return true;
 }
@@ -40,9 +40,15 @@ bool read_text(const Node& node, std::string& to) {
 std::string show_number(double number) { return fmt::format("{}", number); }
 
 void complain(const Node& node, std::string_view name, std::string_view expected, bool secret, Problems& problems) {
+  if (node.unknown) return;
   std::string got = secret && node.is_scalar() ? "something else" : node.shown();
   std::string what = fmt::format("expected {}, got {}", expected, got);
   problems.add(node.position, name.empty() ? what : fmt::format("'{}': {}", name, what));
+}
+
+bool refuse_empty_name(const Entry& entry, std::string_view of, Problems& problems) {
+  problems.add(entry.position, fmt::format("'{}': a name may not be empty", of));
+  return false;
 }
 
 std::string name_list(const std::vector<std::string>& names) {
@@ -60,7 +66,7 @@ void each_element(const Node& node, const std::function<void(const Node&)>& f) {
 }  // namespace detail
 
 bool Codec<Duration>::read(const Node& node, Duration& to, const FieldReader& field) {
-  if (!node.is_scalar()) return field.wrong(node, "a duration");
+  if (!node.is_scalar() || node.unknown) return field.wrong(node, "a duration");
   auto duration = parse_duration(node.text);
   if (!duration) return field.wrong(node, duration.error().what);
   to = *duration;
@@ -68,7 +74,7 @@ bool Codec<Duration>::read(const Node& node, Duration& to, const FieldReader& fi
 }
 
 bool Codec<Bytes>::read(const Node& node, Bytes& to, const FieldReader& field) {
-  if (!node.is_scalar()) return field.wrong(node, "a size");
+  if (!node.is_scalar() || node.unknown) return field.wrong(node, "a size");
   auto bytes = parse_bytes(node.text);
   if (!bytes) return field.wrong(node, bytes.error().what);
   to = *bytes;
@@ -76,13 +82,13 @@ bool Codec<Bytes>::read(const Node& node, Bytes& to, const FieldReader& field) {
 }
 
 bool Codec<Path>::read(const Node& node, Path& to, const FieldReader& field) {
-  if (!node.is_scalar() || node.text.empty()) return field.wrong(node, "a path");
+  if (!node.is_scalar() || node.unknown || node.text.empty()) return field.wrong(node, "a path");
   to.path = field.problems.resolve(node.text);
   return true;
 }
 
 bool Codec<InputFile>::read(const Node& node, InputFile& to, const FieldReader& field) {
-  if (!node.is_scalar() || node.text.empty()) return field.wrong(node, "a path");
+  if (!node.is_scalar() || node.unknown || node.text.empty()) return field.wrong(node, "a path");
   to.path = field.problems.resolve(node.text);
   return field.problems.read(node.text, node.position, to.text);
 }

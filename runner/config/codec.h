@@ -43,6 +43,7 @@ bool read_integer(const Node& node, std::int64_t& to);
 bool read_number(const Node& node, double& to);
 bool read_text(const Node& node, std::string& to);
 std::string show_number(double number);
+bool refuse_empty_name(const Entry& entry, std::string_view of, Problems& problems);
 void complain(const Node& node, std::string_view name, std::string_view expected, bool secret, Problems& problems);
 std::string name_list(const std::vector<std::string>& names);
 
@@ -207,6 +208,7 @@ struct Codec<std::vector<std::pair<std::string, T>>> {
     to.clear();
     bool good = true;
     for (const Entry& entry : node.entries) {
+      if (entry.key.empty()) good = detail::refuse_empty_name(entry, field.name, field.problems);
       to.emplace_back(entry.key, T{});
       good &= Codec<T>::read(entry.value, to.back().second, {entry.key, field.info, field.problems});
     }

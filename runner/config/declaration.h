@@ -24,6 +24,7 @@ struct FieldInfo {
   std::vector<std::string> choices;
   std::optional<std::string> minimum, maximum;
   bool required = false;
+  bool not_empty = false;  ///< a text, or each of a list, that holds something
   bool secret = false;
   bool reloadable = false;                    ///< a change does not rebuild the stage
   std::shared_ptr<const Declaration> object;  ///< of type "object"

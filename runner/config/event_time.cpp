@@ -112,7 +112,8 @@ std::optional<Time> parse_rfc3339(std::string_view text) {
 void EventTime::describe(Fields<EventTime>& f) {
   f.field("field", &EventTime::field)
       .doc("The field that holds the event time: a number from the epoch, or a text as RFC 3339 has it.")
-      .required();
+      .required()
+      .not_empty();
   f.choice("unit", &EventTime::unit, {{"s", TimeUnit::seconds}, {"ms", TimeUnit::milliseconds}, {"us", TimeUnit::microseconds}})
       .doc("What a number in the field counts.");
   f.shorthand("field");
@@ -128,7 +129,7 @@ std::optional<Time> EventTime::read(const Record& record) const {
 }
 
 void DeviceField::describe(Fields<DeviceField>& f) {
-  f.field("field", &DeviceField::field).doc("The field that names the device: a text or an integer.").required();
+  f.field("field", &DeviceField::field).doc("The field that names the device: a text or an integer.").required().not_empty();
   f.shorthand("field");
 }
 

@@ -85,6 +85,24 @@ class FieldBuilder {
     return refuse([most = Plain(limit)](const Plain& value) { return value > most; }, "at most " + text);
   }
 
+  /// An empty text is refused.
+  FieldBuilder& not_empty() {
+    static_assert(std::same_as<Plain, std::string>, "not_empty is for texts");
+    info().not_empty = true;
+    return refuse([](const Plain& value) { return value.empty(); }, "a text that is not empty");
+  }
+
+  /// The stage reads the file by itself: what the file holds is part of what the stage is, and a change makes a new one.
+  FieldBuilder& watched() {
+    static_assert(std::same_as<Plain, Path>, "watched is for paths; an InputFile always is");
+    declaration_.bindings_[index_].limits.push_back([](const Node& node, Problems& problems) {
+      detail::each_element(node, [&](const Node& item) {
+        if (item.is_scalar() && !item.unknown && !item.text.empty()) problems.watch(item.text);
+      });
+    });
+    return *this;
+  }
+
   /// The texts that a string option may have.
   FieldBuilder& one_of(std::vector<std::string> texts) {
     static_assert(std::same_as<Plain, std::string>, "one_of is for texts; enums have choice()");

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <sstream>
+#include <utility>
+
+#include "runner/config/text_file.h"
+#include "runner/stage/printable.h"
 
 namespace millrace::config {
 
@@ -41,7 +43,15 @@ std::string Node::shown() const {
 std::string Problem::text() const {
   std::string place = file;
   if (position.line > 0) place += ":" + std::to_string(position.line) + ":" + std::to_string(position.column);
-  return place + ": " + what;
+  return printable_lines(place + ": " + what);
+}
+
+std::vector<Problem> Problems::in_order() const {
+  std::vector<Problem> sorted = problems_;
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Problem& a, const Problem& b) {
+    return std::pair(a.position.line, a.position.column) < std::pair(b.position.line, b.position.column);
+  });
+  return sorted;
 }
 
 void Problems::add(Position at, std::string what) { problems_.push_back({file_.string(), at, std::move(what)}); }
@@ -54,16 +64,12 @@ std::filesystem::path Problems::resolve(std::string_view path) const {
 bool Problems::read(std::string_view path, Position at, std::string& text) {
   std::filesystem::path resolved = resolve(path);
   inputs_.push_back(resolved);  // also where it is missing: it may come
-  std::error_code error;
-  // A folder opens like a file and then reads as nothing.
-  std::ifstream in(resolved, std::ios::binary);
-  if (!in || std::filesystem::is_directory(resolved, error)) {
-    add(at, "cannot read the file '" + resolved.string() + "'");
+  Result<std::string> read = read_text_file(resolved);
+  if (!read) {
+    add(at, "cannot read the file '" + resolved.string() + "': " + read.error().what);
     return false;
   }
-  std::ostringstream content;
-  content << in.rdbuf();
-  text = std::move(content).str();
+  text = std::move(*read);
   return true;
 }
 

@@ -27,6 +27,7 @@ class Node {
   bool quoted = false;         ///< a scalar in quotes or a block: always text, never a number
   bool substituted = false;    ///< a variable was replaced in it: typed by what the field wants
   bool confidential = false;   ///< its text came from a file or a credential and must not be shown
+  bool unknown = false;        ///< a variable in it has no value, which has been reported: whatever reads it says no more
   std::vector<Node> items;     ///< of a list
   std::vector<Entry> entries;  ///< of a map, in the file's order, without duplicates
 
@@ -69,6 +70,7 @@ class Problems {
   bool empty() const { return problems_.empty(); }
   std::size_t size() const { return problems_.size(); }
   const std::vector<Problem>& list() const { return problems_; }
+  std::vector<Problem> in_order() const;  ///< of their places in the file
 
   const std::filesystem::path& file() const { return file_; }
 
@@ -79,6 +81,9 @@ class Problems {
   /// watches such files and reloads when they change or come. inputs() lists one entry a read, in order, well or not.
   bool read(std::string_view path, Position at, std::string& text);
   const std::vector<std::filesystem::path>& inputs() const { return inputs_; }
+
+  /// The same of a file that somebody reads later, by himself.
+  void watch(std::string_view path) { inputs_.push_back(resolve(path)); }
 
  private:
   std::filesystem::path file_;

@@ -70,6 +70,7 @@ Json schema_of_one(const FieldInfo& field) {
     schema = {{"type", "string"}, {"pattern", size}};
   else
     schema = {{"type", Json::array({"string", "number", "boolean"})}};
+  if (field.not_empty) schema["minLength"] = 1;
   if (!field.choices.empty()) schema = {{"enum", field.choices}};
   if (field.type == "int" || field.type == "number") {
     if (field.minimum) schema["minimum"] = std::stod(*field.minimum);

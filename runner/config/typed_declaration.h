@@ -38,7 +38,7 @@ class CheckReport {
 template <class C>
 class TypedDeclaration final : public Declaration {
  public:
-  /// Reads a map (or the shorthand's bare value) into `to`; false, with problems added, if anything is wrong. Keys listed in
+  /// Reads a map (or the shorthand's bare value) into `to`; false, with problems reported, if anything is wrong. Keys listed in
   /// `also_known` belong to somebody else and are passed over. One mistake hides no other: all options are read, one that is
   /// wrong keeps its default, and each check between options is made whose own options are well.
   bool read(const Node& node, C& to, std::string_view name, Problems& problems,
@@ -63,7 +63,7 @@ class TypedDeclaration final : public Declaration {
     CheckReport<C> report(node, problems);
     for (const Check& check : checks_)
       if (reading.well(check.needs)) check.run(to, report);
-    return problems.size() == before;
+    return problems.size() == before && reading.well({});
   }
 
  private:

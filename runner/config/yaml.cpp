@@ -4,15 +4,30 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <map>
 #include <sstream>
 #include <unordered_map>
+
+#include "runner/stage/printable.h"
 
 namespace millrace::config {
 namespace {
 
 Position place(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}; }
+
+/// Of the byte `at`, in characters.
+Position place_of(std::string_view text, std::size_t at) {
+  Position position{1, 1};
+  for (char c : text.substr(0, at)) {
+    if (c == '\n') {
+      ++position.line;
+      position.column = 1;
+    } else if ((static_cast<unsigned char>(c) & 0xC0U) != 0x80U) {
+      ++position.column;
+    }
+  }
+  return position;
+}
 
 /// Thrown out of the parser's callbacks, which offer no other way to stop.
 struct Refused {
@@ -193,6 +208,10 @@ std::optional<Node> parse_yaml(std::string_view text, Problems& problems, YamlLi
     problems.add({1, 1}, "the file is larger than " + std::to_string(limits.bytes) + " bytes");
     return std::nullopt;
   }
+  if (std::size_t well = utf8_prefix(text); well < text.size()) {
+    problems.add(place_of(text, well), "not UTF-8: a YAML file is text, and this byte is none");
+    return std::nullopt;
+  }
   std::istringstream in{std::string(text)};
   Builder builder(problems, limits);
   try {
@@ -251,7 +270,7 @@ class Substitution {
       }
       std::size_t close = in.find('}', dollar);
       if (close == std::string::npos) {
-        problems_.add(node.position, "a variable that does not end: '${' without '}'");
+        failed(node, "a variable that does not end: '${' without '}'");
         return;
       }
       out.append(in, at, dollar - at);
@@ -267,28 +286,31 @@ class Substitution {
     if (expression.starts_with("cred:")) {
       std::optional<std::string> folder = environment_("CREDENTIALS_DIRECTORY");
       if (folder) return read((std::filesystem::path(*folder) / expression.substr(5)).string(), node);
-      problems_.add(node.position, "${" + expression + "} needs systemd's credentials, and $CREDENTIALS_DIRECTORY is not set");
-      return {};
+      return failed(node, "${" + expression + "} needs systemd's credentials, and $CREDENTIALS_DIRECTORY is not set");
     }
     std::size_t split = expression.find(":-");
     std::string name = expression.substr(0, split);
     if (name.empty() ||
         name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {
-      problems_.add(node.position, "'${" + expression + "}' is not a variable; write '$${' for a plain '${'");
-      return {};
+      return failed(node, "'${" + expression + "}' is not a variable; write '$${' for a plain '${'");
     }
     std::optional<std::string> value = environment_(name);
     if (value && !value->empty()) return *value;
     if (split != std::string::npos) return expression.substr(split + 2);
     if (value) return {};
-    problems_.add(node.position, "the variable " + name + " is not set; '${" + name + ":-...}' gives a default");
+    return failed(node, "the variable " + name + " is not set; '${" + name + ":-...}' gives a default");
+  }
+
+  std::string failed(Node& node, std::string what) {
+    node.unknown = true;
+    problems_.add(node.position, std::move(what));
     return {};
   }
 
   std::string read(const std::string& path, Node& node) {
     std::string text;
     node.confidential = true;
-    problems_.read(path, node.position, text);
+    if (!problems_.read(path, node.position, text)) node.unknown = true;
     return without_last_newline(std::move(text));
   }
 

@@ -3,12 +3,12 @@
 namespace millrace::graph {
 
 void Listen::Tls::describe(config::Fields<Tls>& f) {
-  f.field("cert", &Tls::cert).doc("PEM file with the certificate chain.").required();
-  f.field("key", &Tls::key).doc("PEM file with the private key.").required();
+  f.field("cert", &Tls::cert).doc("PEM file with the certificate chain.").required().watched();
+  f.field("key", &Tls::key).doc("PEM file with the private key.").required().watched();
 }
 
 void Listen::describe(config::Fields<Listen>& f) {
-  f.field("address", &Listen::address).doc("Host and port, such as 127.0.0.1:8080; port 0 takes a free one.");
+  f.field("address", &Listen::address).doc("Host and port, such as 127.0.0.1:8080; port 0 takes a free one.").not_empty();
   f.field("tls", &Listen::tls).doc("Serve HTTPS with this certificate.");
   f.field("insecure", &Listen::insecure).doc("Allow an address beyond loopback without TLS.");
   f.choice("auth", &Listen::auth, {{"auto", Auth::automatic}, {"required", Auth::required}, {"none", Auth::none}})
@@ -40,8 +40,10 @@ void Spool::describe(config::Fields<Spool>& f) {
 
 void CurveKeys::describe(config::Fields<CurveKeys>& f) {
   f.field("secret", &CurveKeys::secret).doc("This stage's own secret key, of a pair that `millrace curve` makes.").required();
-  f.field("reader", &CurveKeys::reader).doc("The public key of the stage that may read what `publish` offers.");
-  f.field("publisher", &CurveKeys::publisher).doc("The public key of the stage that offers what `from: ADDR` reads.");
+  f.field("reader", &CurveKeys::reader).doc("The public key of the stage that may read what `publish` offers.").not_empty();
+  f.field("publisher", &CurveKeys::publisher)
+      .doc("The public key of the stage that offers what `from: ADDR` reads.")
+      .not_empty();
 }
 
 void RecordKeys::describe(config::Fields<RecordKeys>& f) {
@@ -53,10 +55,13 @@ void RecordKeys::describe(config::Fields<RecordKeys>& f) {
 }
 
 void StageKeys::describe(config::Fields<StageKeys>& f) {
-  f.field("id", &StageKeys::id).doc("What the stage is called; the plugin's name if it is the only one of its kind.");
-  f.field("plugin", &StageKeys::plugin).doc("What the stage is.").required();
+  f.field("id", &StageKeys::id)
+      .doc("What the stage is called; the plugin's name if it is the only one of its kind.")
+      .not_empty();
+  f.field("plugin", &StageKeys::plugin).doc("What the stage is.").required().not_empty();
   f.field("from", &StageKeys::from)
-      .doc("The stages, or addresses of other processes (ipc://, tcp://), that it reads from; without it, the stage above.");
+      .doc("The stages, or addresses of other processes (ipc://, tcp://), that it reads from; without it, the stage above.")
+      .not_empty();
   f.choice("on_full", &StageKeys::on_full,
            {{"block", Overflow::block},
             {"drop_oldest", Overflow::drop_oldest},
@@ -66,7 +71,9 @@ void StageKeys::describe(config::Fields<StageKeys>& f) {
       .doc("What the input link does when it is full; block, unless the plugin says otherwise.");
   f.field("queue", &StageKeys::queue).doc("How much the input link holds.");
   f.field("spool", &StageKeys::spool).doc("How much `on_full: spool` keeps on disk, and how safely.");
-  f.field("publish", &StageKeys::publish).doc("Offers the stage's output to other processes at this address (ipc://, tcp://).");
+  f.field("publish", &StageKeys::publish)
+      .doc("Offers the stage's output to other processes at this address (ipc://, tcp://).")
+      .not_empty();
   f.field("curve", &StageKeys::curve)
       .doc("ZeroMQ's CURVE keys for `publish` and `from: ADDR`: needed beyond loopback, where nobody else may read or write.");
   f.choice("thread", &StageKeys::thread, {{"own", Threading::own}, {"shared", Threading::shared}})
@@ -107,7 +114,7 @@ void TestCase::Expect::describe(config::Fields<Expect>& f) {
 }
 
 void TestCase::describe(config::Fields<TestCase>& f) {
-  f.field("name", &TestCase::name).doc("What must hold, as a sentence.").required();
+  f.field("name", &TestCase::name).doc("What must hold, as a sentence.").required().not_empty();
   f.field("input", &TestCase::input)
       .doc(
           "What happens, in the order of time: records, `{at: 20s, device: a}` with all other keys as fields, or `{time, "
@@ -120,7 +127,9 @@ void TestCase::describe(config::Fields<TestCase>& f) {
 }
 
 void PipelineKeys::describe(config::Fields<PipelineKeys>& f) {
-  f.field("name", &PipelineKeys::name).doc("What the pipeline is called; the file's name without its ending if not given.");
+  f.field("name", &PipelineKeys::name)
+      .doc("What the pipeline is called; the file's name without its ending if not given.")
+      .not_empty();
   f.field("listen", &PipelineKeys::listen)
       .doc("The client plane: page, hub, metrics, health; opened only if something needs it.");
   f.field("record", &PipelineKeys::record)

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <functional>
-#include <sstream>
 #include <string_view>
+
+#include "runner/config/text_file.h"
 
 namespace millrace::graph {
 namespace {
@@ -49,10 +49,8 @@ std::string fingerprint(const config::Node& stage, const std::vector<std::filesy
   std::string out;
   append(out, stage, true);
   for (const auto& path : inputs) {
-    std::ifstream in(path, std::ios::binary);
-    std::ostringstream text;
-    text << in.rdbuf();
-    out += path.string() + "#" + hashed(text.view());
+    Result<std::string> text = config::read_text_file(path);
+    out += path.string() + "#" + (text ? hashed(*text) : text.error().what);
   }
   return out;
 }

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <map>
-#include <sstream>
 
+#include "runner/config/confidential.h"
 #include "runner/config/plugin.h"
+#include "runner/config/text_file.h"
 #include "runner/graph/fingerprint.h"
 
 namespace millrace::graph {
@@ -42,7 +42,7 @@ class Checker {
  public:
   Checker(const Loader& loader, config::Problems& problems) : loader_(loader), problems_(problems) {}
 
-  std::optional<Pipeline> run(const config::Node& root) {
+  Pipeline run(const config::Node& root) {
     PipelineKeys keys;
     config::declaration_of<PipelineKeys>()->read(root, keys, "", problems_);
     pipeline_.file = problems_.file();
@@ -64,7 +64,6 @@ class Checker {
     std::sort(pipeline_.inputs.begin(), pipeline_.inputs.end());
     pipeline_.inputs.erase(std::unique(pipeline_.inputs.begin(), pipeline_.inputs.end()), pipeline_.inputs.end());
     sort();
-    if (!problems_.empty()) return std::nullopt;
     return std::move(pipeline_);
   }
 
@@ -114,7 +113,13 @@ class Checker {
     draft.from = draft.keys.from;
     // A broken stage still takes part in the wiring, so that one mistake is not reported as several.
     draft.stage.id = draft.keys.id;
+    for (const char* key : {"id", "from"})
+      if (const config::Node* named = node.find(key)) ids_known_ &= !has_unknown(*named);
     drafts_.push_back(std::move(draft));
+  }
+
+  static bool has_unknown(const config::Node& node) {
+    return node.unknown || std::any_of(node.items.begin(), node.items.end(), has_unknown);
   }
 
   static bool is_stage_key(const std::string& key) {
@@ -148,7 +153,8 @@ class Checker {
     for (const config::Node& node : nodes) {
       TestCase test;
       test.position = node.position;
-      if (config::declaration_of<TestCase>()->read(node, test, "test", problems_)) pipeline_.tests.push_back(std::move(test));
+      config::declaration_of<TestCase>()->read(node, test, "test", problems_);
+      pipeline_.tests.push_back(std::move(test));
     }
   }
 
@@ -161,7 +167,7 @@ class Checker {
         problems_.add(place_of(*draft.node, "id"),
                       fmt::format("'{}' is not an id: letters, digits, '-', '_' and '.'", draft.stage.id));
       auto [other, fresh] = seen.emplace(draft.stage.id, &draft);
-      if (fresh) continue;
+      if (fresh || !ids_known_) continue;
       problems_.add(place_of(*draft.node, "id"),
                     fmt::format("a second stage '{}', first at line {}; give it an 'id' of its own", draft.stage.id,
                                 other->second->node->position.line));
@@ -252,6 +258,7 @@ class Checker {
         at = draft.node->along({"from", std::to_string(k)}).position;
         auto found = index.find(name);
         if (found == index.end()) {
+          if (!ids_known_) continue;
           problems_.add(at, fmt::format("'from' names '{}', which is no stage{}", name, config::did_you_mean(name, ids)));
           continue;
         }
@@ -263,6 +270,7 @@ class Checker {
         draft.stage.from.push_back(found->second);
       }
     }
+    if (!ids_known_) return;
     for (std::size_t i = 0; i < drafts_.size(); ++i) check_read(i);
   }
 
@@ -311,6 +319,7 @@ class Checker {
   config::Problems& problems_;
   Pipeline pipeline_;
   std::vector<Draft> drafts_;
+  bool ids_known_ = true;  ///< no `id` and no `from` is a variable without a value: what seems to be missing may be there
 };
 
 }  // namespace
@@ -331,22 +340,31 @@ const Plugin* Loader::find(std::string_view name) const {
 }
 
 std::optional<Pipeline> Loader::load(config::Problems& problems) const {
-  std::ifstream in(problems.file(), std::ios::binary);
-  std::error_code error;
-  if (!in || std::filesystem::is_directory(problems.file(), error)) {
-    problems.add({}, "cannot read the file");
-    return std::nullopt;
-  }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse(text.view(), problems);
+  std::optional<Pipeline> read = examine(problems);
+  if (!problems.empty()) return std::nullopt;
+  return read;
 }
 
 std::optional<Pipeline> Loader::parse(std::string_view text, config::Problems& problems) const {
+  std::optional<Pipeline> read = examine(text, problems);
+  if (!problems.empty()) return std::nullopt;
+  return read;
+}
+
+std::optional<Pipeline> Loader::examine(config::Problems& problems) const {
+  Result<std::string> text = config::read_text_file(problems.file(), config::YamlLimits{}.bytes);
+  if (text) return examine(*text, problems);
+  problems.add({}, "cannot read the file: " + text.error().what);
+  return std::nullopt;
+}
+
+std::optional<Pipeline> Loader::examine(std::string_view text, config::Problems& problems) const {
   std::optional<config::Node> root = config::parse_yaml(text, problems);
   if (!root) return std::nullopt;
   config::substitute(*root, environment_, problems);
-  return Checker(*this, problems).run(*root);
+  Pipeline examined = Checker(*this, problems).run(*root);
+  config::hide_confidential(*root, problems);
+  return examined;
 }
 
 std::vector<std::filesystem::path> pipeline_files(const std::filesystem::path& path) {

@@ -16,7 +16,7 @@ namespace millrace::graph {
 /// One stage of a checked pipeline. Nothing runs yet.
 struct Stage {
   std::string id;
-  const Plugin* plugin = nullptr;
+  const Plugin* plugin = nullptr;  ///< null only in what examine() returns of a file with problems
   std::function<AnyStage(Context)> make;
   std::vector<std::size_t> from;  ///< indices into Pipeline::stages, always smaller than its own
   Overflow on_full = Overflow::block;
@@ -63,7 +63,13 @@ class Loader {
   /// The same from text, as if it stood in problems.file().
   std::optional<Pipeline> parse(std::string_view text, config::Problems& problems) const;
 
+  /// What of a file can be understood whatever is wrong with it: for further checks, not to be run. Stages of unknown plugins
+  /// are there, with none. Nothing if it is not YAML.
+  std::optional<Pipeline> examine(config::Problems& problems) const;
+
  private:
+  std::optional<Pipeline> examine(std::string_view text, config::Problems& problems) const;
+
   std::vector<Plugin> plugins_;
   config::Environment environment_;
   ListenCheck listen_check_;

@@ -219,3 +219,67 @@ TEST_CASE("an input file is read beside the file that names it") {
   CHECK_FALSE(declaration_of<WithFile>()->read(*missing, options, "", problems));
   CHECK(problems.inputs() == std::vector{folder.path() / "rule.lua", folder.path() / "none.lua"});
 }
+
+namespace {
+
+struct Named {
+  std::string id;
+  std::vector<std::string> from;
+  std::int64_t count = 1;
+  Duration every = 1s;
+  Bytes size{1};
+  Point at;
+  Map<Point> places;
+
+  static void describe(Fields<Named>& f) {
+    f.field("id", &Named::id).doc("Its name.").not_empty();
+    f.field("from", &Named::from).doc("Others.").not_empty();
+    f.field("count", &Named::count).doc("How many.").min(1);
+    f.field("every", &Named::every).doc("How often.").min(1ms);
+    f.field("size", &Named::size).doc("How much.");
+    f.field("at", &Named::at).doc("Where.");
+    f.field("places", &Named::places).doc("Named places.");
+    f.check({"at"}, [](const Named& n, CheckReport<Named>& report) {
+      if (n.at.x == 0) report.wrong("at", "x must not be 0");
+    });
+    f.check({"id"}, [](const Named& n, CheckReport<Named>& report) {
+      if (report.given("id") && n.id != "a") report.wrong("id", "expected a");
+    });
+  }
+};
+
+std::vector<std::string> problems_of_named(std::string_view text) {
+  Problems problems("p.yaml");
+  auto node = parse_yaml(text, problems);
+  REQUIRE(node);
+  substitute(
+      *node, [](std::string_view) { return std::nullopt; }, problems);
+  Named named;
+  bool good = declaration_of<Named>()->read(*node, named, "", problems);
+  CHECK(good == problems.empty());
+  std::vector<std::string> texts;
+  for (const Problem& p : problems.in_order()) texts.push_back(p.text());
+  return texts;
+}
+
+}  // namespace
+
+TEST_CASE("an empty text where something must stand is refused at its place") {
+  CHECK(problems_of_named("id: ''\nat: 1\nfrom: [a, '']\nplaces: {'': 3}\n") ==
+        std::vector<std::string>{"p.yaml:1:5: 'id': expected a text that is not empty, got ''",
+                                 "p.yaml:3:11: 'from': expected a text that is not empty, got ''",
+                                 "p.yaml:4:10: 'places': a name may not be empty"});
+}
+
+TEST_CASE("a variable without a value is one mistake, whatever was to be read from it") {
+  for (const char* line :
+       {"id: ${NONE}", "id: x${NONE}", "from: [a, '${NONE}']", "count: ${NONE}", "every: ${NONE}", "size: ${NONE}",
+        "places: {home: '${NONE}'}", "id: ${file:/nowhere/at/all}", "id: ${cred:none}", "id: ${NO NAME}", "id: '${NONE'"}) {
+    INFO(line);
+    CHECK(problems_of_named(std::string(line) + "\nat: 1").size() == 1);
+  }
+  for (const char* line : {"at: ${NONE}", "at: {x: '${NONE}'}"}) {
+    INFO(line);
+    CHECK(problems_of_named(line).size() == 1);
+  }
+}

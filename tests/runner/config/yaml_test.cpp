@@ -74,6 +74,13 @@ TEST_CASE("ten megabytes of brackets are refused at once") {
   CHECK(within_size.size() == 1);
 }
 
+TEST_CASE("bytes that are no UTF-8 are refused where they stand") {
+  CHECK(problems_of("name: a\nother: \"\xC3\xA4\xFF\"\n") ==
+        std::vector<std::string>{"p.yaml:2:10: not UTF-8: a YAML file is text, and this byte is none"});
+  CHECK(problems_of("\xEF\xBB\xBFname: a\n").empty());
+  CHECK(problems_of(std::string("\xFF\xFEn\0", 4)).size() == 1);
+}
+
 TEST_CASE("a key that a merge brought may be said again once, and among many keys each is found") {
   CHECK(problems_of("base: &b {k: 1}\nuse:\n  <<: *b\n  k: 2\n  k: 3\n") ==
         std::vector<std::string>{"p.yaml:5:3: duplicate key 'k', first at line 4"});

@@ -181,3 +181,35 @@ TEST_CASE("two stages that read one file both notice its change") {
   CHECK(before.pipeline->stages[2].fingerprint != after.pipeline->stages[2].fingerprint);
   CHECK(before.pipeline->inputs == std::vector{folder.path() / "a.lua"});
 }
+
+TEST_CASE("names that are empty are refused at their place") {
+  auto problems = problems_of(
+      "name: ''\nlisten: ''\nstages:\n  - {id: '', plugin: tap}\n  - {plugin: drain, from: ['']}\n  - plugin: ''\n");
+  for (const char* place : {"p.yaml:1:7: ", "p.yaml:2:9: ", "p.yaml:4:10: ", "p.yaml:5:28: ", "p.yaml:6:13: "}) {
+    INFO(place);
+    CHECK(std::count_if(problems.begin(), problems.end(), [&](const std::string& p) {
+            return p.starts_with(place) && p.find("not empty, got ''") != std::string::npos;
+          }) == 1);
+  }
+}
+
+TEST_CASE("a stage whose name is a variable without a value is one mistake") {
+  CHECK(problems_of("stages:\n  - {id: '${NONE}', plugin: tap}\n  - {id: tap, plugin: rule, from: b}\n  - {plugin: drain}\n")
+            .size() == 1);
+  CHECK(problems_of("stages:\n  - {id: a, plugin: tap}\n  - {plugin: drain, from: '${NONE}'}\n").size() == 1);
+}
+
+TEST_CASE("what can be understood of a file with mistakes is there to be looked at") {
+  test::TempFolder folder;
+  folder.write("p.yaml", "stages:\n  - {id: a, plugin: tpa}\n  - {id: b, plugin: drain}\ntests:\n  - {name: t, input: [1]}\n");
+  config::Problems problems(folder.path() / "p.yaml");
+  Loader l = loader();
+  auto pipeline = l.examine(problems);
+  REQUIRE(pipeline);
+  CHECK(problems.size() == 2);
+  REQUIRE(pipeline->stages.size() == 2);
+  CHECK(pipeline->stages[0].id == "a");
+  CHECK(pipeline->stages[0].plugin == nullptr);
+  REQUIRE(pipeline->tests.size() == 1);
+  CHECK(pipeline->tests[0].input.size() == 1);
+}
