@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 
+#include "runner/config/text_file.h"
 #include "runner/http/access.h"
 #include "runner/http/connection.h"
 #include "runner/http/listen_problems.h"
@@ -39,6 +40,7 @@ class Listener::Impl {
 
   Result<std::uint16_t> start();
   void stop(std::chrono::milliseconds grace);
+  Result<bool> renew_certificate();
 
   ListenOptions options;
   Log log;
@@ -48,6 +50,7 @@ class Listener::Impl {
   Routes routes{loop, std::make_shared<const Access>(asks_for_tokens(options), options.keys)};
 
  private:
+  std::string certificate_text() const;
   Result<std::uint16_t> bind();
   void accept();
   void accepted(boost::system::error_code error, tcp::socket socket);
@@ -58,6 +61,7 @@ class Listener::Impl {
 
   Service service;
   std::shared_ptr<TlsContext> tls_;
+  std::string tls_text_;  ///< what certificate and key held when they were last looked at
   tcp::acceptor acceptor_{loop->context()};
   Timer sweep_timer_;
   Timer accept_timer_;
@@ -100,6 +104,7 @@ Result<std::uint16_t> Listener::Impl::bind() {
 Result<std::uint16_t> Listener::Impl::start() {
   if (auto exposed = exposure_problem(options)) return invalid(*exposed);
   if (options.tls) {
+    tls_text_ = certificate_text();
     auto tls = TlsContext::load(options.tls->cert, options.tls->key);
     if (!tls) return tls.error();
     tls_ = *tls;
@@ -113,6 +118,26 @@ Result<std::uint16_t> Listener::Impl::start() {
   });
   loop->start();
   return port;
+}
+
+std::string Listener::Impl::certificate_text() const {
+  std::string text;
+  for (const auto& path : {options.tls->cert, options.tls->key}) {
+    Result<std::string> file = config::read_text_file(path);
+    text += file ? *file : file.error().what;
+  }
+  return text;
+}
+
+Result<bool> Listener::Impl::renew_certificate() {
+  if (!options.tls || !started_) return false;
+  std::string text = certificate_text();
+  if (text == tls_text_) return false;
+  tls_text_ = std::move(text);
+  auto tls = TlsContext::load(options.tls->cert, options.tls->key);
+  if (!tls) return tls.error();
+  loop->post([this, renewed = std::move(*tls)]() mutable { tls_ = std::move(renewed); });
+  return true;
 }
 
 void Listener::Impl::accept() {
@@ -200,6 +225,7 @@ Listener::Listener(ListenOptions options, Log log) : impl_(std::make_unique<Impl
 Listener::~Listener() = default;
 Result<std::uint16_t> Listener::start() { return impl_->start(); }
 void Listener::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
+Result<bool> Listener::renew_certificate() { return impl_->renew_certificate(); }
 Routes& Listener::routes() { return impl_->routes; }
 const ListenOptions& Listener::options() const { return impl_->options; }
 const ListenerCounters& Listener::counters() const { return impl_->counters; }

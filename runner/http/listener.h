@@ -82,6 +82,11 @@ class Listener {
   /// Accepts no more, lets answers and closing handshakes end within `grace`, then closes what is left. Once.
   void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(500));
 
+  /// Takes up certificate and key where their files have changed, for the connections to come; those that are there go on. An
+  /// error leaves the former ones in use, and is not told again until a file changes. True if there are new ones. Any one
+  /// thread.
+  Result<bool> renew_certificate();
+
   Routes& routes();
   const ListenOptions& options() const;
   const ListenerCounters& counters() const;

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <new>
 
+#include "runner/config/text_file.h"
+
 namespace millrace::http {
 namespace {
 
@@ -34,14 +36,18 @@ TlsContext::TlsContext() : context_(SSL_CTX_new(TLS_server_method())) {
 
 Result<void> TlsContext::use_certificate(const std::filesystem::path& cert) {
   ERR_clear_error();
-  if (SSL_CTX_use_certificate_chain_file(get(), cert.c_str()) == 1) return {};
-  return invalid(fmt::format("tls: cert '{}' is not a readable PEM certificate chain: {}", cert.string(), openssl_reason()));
+  auto file = config::readable_file(cert);
+  if (file && SSL_CTX_use_certificate_chain_file(get(), cert.c_str()) == 1) return {};
+  return invalid(fmt::format("tls: cert '{}' is not a readable PEM certificate chain: {}", cert.string(),
+                             file ? openssl_reason() : file.error().what));
 }
 
 Result<void> TlsContext::use_key(const std::filesystem::path& key) {
   ERR_clear_error();
-  if (SSL_CTX_use_PrivateKey_file(get(), key.c_str(), SSL_FILETYPE_PEM) == 1) return {};
-  return invalid(fmt::format("tls: key '{}' is not a readable PEM key: {}", key.string(), openssl_reason()));
+  auto file = config::readable_file(key);
+  if (file && SSL_CTX_use_PrivateKey_file(get(), key.c_str(), SSL_FILETYPE_PEM) == 1) return {};
+  return invalid(
+      fmt::format("tls: key '{}' is not a readable PEM key: {}", key.string(), file ? openssl_reason() : file.error().what));
 }
 
 Result<std::shared_ptr<TlsContext>> TlsContext::load(const std::filesystem::path& cert, const std::filesystem::path& key) {
