@@ -57,6 +57,7 @@ class Records {
   static constexpr NodeId kRecordNode = 0;
   static constexpr NodeId kMetaNode = 1;
   static constexpr NodeId kDetached = 0xffff;
+  static constexpr std::size_t kLongScan = 32;  // fields that a look-up passes for the price of its call
 
   enum class Kind : std::uint8_t { record, meta, object, list };
 
