@@ -95,9 +95,18 @@ Link::Link(Ends ends, Limits limits, Overflow overflow, std::unique_ptr<Spool> s
   if (ends == Ends::two_threads) pair_ = std::make_unique<Pair>();
 }
 
-Link::~Link() {
-  for (Envelope& left : drain())
-    if (queue_.spool(left)) left.ack.settle();
+Link::~Link() { unkept(); }
+
+std::uint64_t Link::unkept() {
+  std::uint64_t records = 0;
+  for (Envelope& left : drain()) {
+    if (queue_.spool(left)) {
+      left.ack.settle();
+    } else if (left.batch && left.ack.empty()) {
+      records += left.batch->size();
+    }
+  }
+  return records;
 }
 
 void Link::sender_is(Waker sender) { queue_.sender_is(std::move(sender)); }

@@ -95,6 +95,7 @@ class Queue {
   };
 
   bool over() const { return records_ > limits_.records || bytes_ > limits_.bytes; }
+  bool conflation_due() const { return records_ > conflate_at_.records || bytes_ > conflate_at_.bytes; }
   void forget(const Waiting& waiting);
   void show();
   void drop_oldest();
@@ -107,6 +108,8 @@ class Queue {
   std::deque<Waiting> queue_;
   std::size_t records_ = 0;
   std::size_t bytes_ = 0;
+  Limits conflate_at_;          ///< for `newest`: beyond this the queue is gone through
+  bool nothing_older_ = false;  ///< when that was done last, what remained was over the limits all the same
 };
 
 /// One link between two stages of a process: the sender's end is used on the sender's thread, the receiver's on the receiver's.
@@ -141,6 +144,10 @@ class Link {
 
   /// Moves everything in memory or on the way out, in order, but what its spool gives again; with both threads stopped.
   std::deque<Envelope> drain();
+
+  /// Ends the link with both threads stopped, as far as it can be: what is in memory goes to the spool, if it has one. How many
+  /// records of what is left nobody waits for, so that no source will offer them again.
+  std::uint64_t unkept();
 
  private:
   struct Pair;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 #include <string_view>
 #include <unordered_set>
@@ -18,11 +19,11 @@ std::uint64_t series_of(const Record& record) {
 }  // namespace
 
 Queue::Queue(Limits limits, Overflow overflow, Counters& counters, std::unique_ptr<Spool> spool)
-    : limits_(limits), overflow_(overflow), counters_(counters), spool_(std::move(spool)) {}
+    : limits_(limits), overflow_(overflow), counters_(counters), spool_(std::move(spool)), conflate_at_(limits) {}
 
 bool Queue::full() const {
   if (!over()) return false;
-  return overflow_ == Overflow::block || overflow_ == Overflow::newest || overflow_ == Overflow::spool;
+  return overflow_ == Overflow::block || overflow_ == Overflow::spool || (overflow_ == Overflow::newest && nothing_older_);
 }
 
 void Queue::push(Envelope envelope) {
@@ -43,7 +44,7 @@ void Queue::push(Envelope envelope) {
   bytes_ += waiting.bytes;
   queue_.push_back(std::move(waiting));
   if (over() && overflow_ == Overflow::drop_oldest) drop_oldest();
-  if (over() && overflow_ == Overflow::newest) keep_newest();
+  if (overflow_ == Overflow::newest && conflation_due()) keep_newest();
   if (over() && overflow_ == Overflow::spool) spool_all();
   show();
 }
@@ -67,6 +68,7 @@ std::optional<Envelope> Queue::pop() {
 void Queue::forget(const Waiting& waiting) {
   records_ -= waiting.records;
   bytes_ -= waiting.bytes;
+  if (!over()) nothing_older_ = false, conflate_at_ = limits_;
 }
 
 void Queue::show() {
@@ -105,7 +107,8 @@ void Queue::drop_oldest() {
   }
 }
 
-// Runs when the queue has grown over its limit, so its cost is spread over the records that filled it.
+// Goes through the whole queue, so it runs again only once that has grown by a quarter of its limit: its cost is spread over
+// the records that came in between, also where the newest alone nearly fill the queue, or more than that.
 void Queue::keep_newest() {
   std::unordered_set<std::uint64_t> seen;
   std::deque<Waiting> kept;
@@ -139,6 +142,9 @@ void Queue::keep_newest() {
     kept.push_front(std::move(*waiting));
   }
   queue_ = std::move(kept);
+  nothing_older_ = over();
+  conflate_at_ = {std::max(limits_.records, records_ + limits_.records / 4),
+                  std::max(limits_.bytes, bytes_ + limits_.bytes / 4)};
   if (counters_.conflated) counters_.conflated->add(conflated);
 }
 

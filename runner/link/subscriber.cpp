@@ -6,7 +6,7 @@
 #include <set>
 
 #include "runner/config/plugin.h"
-#include "runner/link/keys.h"
+#include "runner/link/end_options.h"
 #include "runner/link/remote.h"
 #include "runner/link/socket.h"
 #include "runner/link/wire.h"
@@ -90,24 +90,12 @@ class Inbound {
 
 class Subscriber final : public Source {
  public:
-  struct Config {
-    std::string address;
-    config::Secret secret;
-    std::string peer;
-    static void describe(config::Fields<Config>& f) {
-      f.field("address", &Config::address).doc("Where another process publishes: ipc://PATH or tcp://HOST:PORT.").required();
-      f.field("secret", &Config::secret).doc("The secret CURVE key of this end.");
-      f.field("peer", &Config::peer).doc("The public CURVE key of the other end.");
-      f.check([](const Config& c, config::CheckReport<Config>& report) {
-        if (auto problem = address_problem(c.address, !c.secret.empty())) report.wrong("address", *problem);
-        check_keys(c, report);
-      });
-    }
-  };
+  using Config = EndOptions;
 
   Subscriber(Config config, Context context)
       : config_(std::move(config)),
         context_(std::move(context)),
+        malformed_(context_.counter("link_malformed_frames")),
         name_(context_.pipeline() + "/" + context_.stage()),
         session_(std::random_device{}() + 1ULL),
         inbound_(std::make_shared<Inbound>(context_.waker())) {}
@@ -146,7 +134,7 @@ class Subscriber final : public Source {
 
   void receive(std::string_view frame) {
     Result<wire::Message> message = wire::decode(frame);
-    if (!message) return context_.counter("link_malformed").add();
+    if (!message) return malformed_.add();
     if (stopped_.load()) return;  // whoever reads next gets it
     heard_ = Socket::Clock::now();
     if (auto* welcome = std::get_if<wire::Welcome>(&*message)) begin(*welcome);
@@ -184,7 +172,7 @@ class Subscriber final : public Source {
     Result<Batch> batch = wire::decode_batch(numbered.payload);
     if (!batch) {
       context_.log(LogLevel::error, batch.error().what);
-      context_.counter("link_malformed").add();
+      malformed_.add();
       settled_.push_back(numbered.number);
       return;
     }
@@ -242,6 +230,7 @@ class Subscriber final : public Source {
 
   Config config_;
   Context context_;
+  Counter& malformed_;
   std::string name_;
   std::uint64_t session_;
   std::shared_ptr<Inbound> inbound_;

@@ -118,6 +118,23 @@ TEST_CASE_METHOD(Fixture, "newest keeps the last of each series and every alert"
   CHECK(fates.refused == 0);
 }
 
+TEST_CASE_METHOD(Fixture, "newest does not go through the queue for every batch where the newest alone nearly fill it") {
+  constexpr std::size_t limit = 80;
+  Queue queue({.records = limit}, Overflow::newest, counters);
+  auto push = [&](int series, int value) { queue.push(batch_of({{std::string(1, static_cast<char>('0' + series)), value}})); };
+  for (int series = 0; series < static_cast<int>(limit); ++series) push(series, 0);
+  int times = 0;
+  std::uint64_t before = 0;
+  for (int i = 1; i <= 2000; ++i) {
+    push(i % static_cast<int>(limit), i);
+    times += conflated.value() != before ? 1 : 0;
+    before = conflated.value();
+    CHECK(counters.depth_records.value() <= limit + limit / 4 + 1);
+    CHECK_FALSE(queue.full());
+  }
+  CHECK(times <= 2000 / static_cast<int>(limit / 4) + 1);
+}
+
 TEST_CASE_METHOD(Fixture, "newest blocks when alerts alone fill it") {
   Queue queue({.records = 2}, Overflow::newest, counters);
   for (int i = 0; i < 3; ++i) queue.push(batch_of({{"x", i}}, {}, kind::alert));

@@ -6,14 +6,14 @@
 #include "runner/config/yaml.h"
 #include "runner/link/socket.h"
 #include "tests/support/test_host.h"
+#include "tests/support/wait.h"
 
 using namespace millrace;
 using namespace std::chrono_literals;
 using test::TestHost;
+using test::wait_until;
 
 namespace {
-
-constexpr auto patience = std::chrono::seconds(20);
 
 template <class Base>
 std::unique_ptr<Base> make(const Plugin& plugin, const std::string& yaml, Context context) {
@@ -23,16 +23,6 @@ std::unique_ptr<Base> make(const Plugin& plugin, const std::string& yaml, Contex
   auto constructor = plugin.parse(*node, problems);
   for (const auto& problem : problems.list()) FAIL(problem.text());
   return std::get<std::unique_ptr<Base>>(constructor(std::move(context)));
-}
-
-template <class F>
-bool wait_until(F&& done) {
-  auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!done()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
 }
 
 /// The two ends of one link, each as the runner drives it.
@@ -174,7 +164,7 @@ TEST_CASE("with keys, only the two ends that know each other hear each other") {
   }
   SECTION("the reader has no keys") {
     ends.subscribe();
-    CHECK(wait_until([&] { return ends.writing->counter("link_refused").value() > 0; }));
+    CHECK(wait_until([&] { return ends.writing->counter("link_refused_peers").value() > 0; }));
     CHECK_FALSE(ends.publisher->wants_input());
     REQUIRE_FALSE(ends.writing->logs().empty());
     CHECK_THAT(ends.writing->logs().front(), Catch::Contains("turned away"));
