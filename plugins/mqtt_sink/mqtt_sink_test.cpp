@@ -59,7 +59,7 @@ struct Listener {
   }
   bool wait_for(std::size_t count) {
     std::unique_lock lock(mutex);
-    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return received.size() >= count; });
+    return changed.wait_for(lock, std::chrono::seconds(60), [&] { return received.size() >= count; });
   }
   std::mutex mutex;
   std::condition_variable changed;
@@ -72,7 +72,7 @@ TEST_CASE("batches arrive in order and are settled when the broker has them") {
   Listener listener(broker);
   int qos = GENERATE(0, 1, 2);
   auto host = TestHost::make("out");
-  auto sink = make_sink(host, "broker: " + broker.url() + "\nqos: " + std::to_string(qos) + "\nwindow: 50");
+  auto sink = make_sink(host, "broker: " + broker.url() + "\nqos: " + std::to_string(qos) + (qos == 2 ? "\nwindow: 20" : "\nwindow: 50"));
   REQUIRE(sink->connect().has_value());
   int settled = 0;
   for (int first = 1; first <= 1000; first += 10) {
@@ -169,6 +169,34 @@ TEST_CASE("a stop ends the waiting for a broker that does not answer") {
   auto connected = sink->connect();
   REQUIRE(connected.has_error());
   CHECK(connected.error().kind == ErrorKind::unavailable);
+}
+
+TEST_CASE("a sink whose connection another client takes by the same client_id is told so") {
+  Mosquitto broker;
+  auto host = TestHost::make("out");
+  auto sink = make_sink(host, "broker: " + broker.url() + "\nclient_id: twin");
+  mqtt::Broker other;
+  other.broker = broker.url();
+  other.client_id = "twin";
+  Result<void> lost;
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(sink->connect().has_value());
+    mqtt::Connection thief(other, true, {});
+    REQUIRE(thief.open({}).has_value());
+    for (lost = sink->tick(host->time.now()); lost && host->wait_for_wake();) lost = sink->tick(host->time.now());
+    REQUIRE(lost.has_error());
+  }
+  CHECK(lost.error().kind == ErrorKind::unavailable);
+  CHECK_THAT(lost.error().what, Catch::Contains("another client has the client_id 'twin'"));
+}
+
+TEST_CASE("a window that QoS 2 does not allow is a problem of the configuration") {
+  config::Problems problems{"test.yaml"};
+  auto node = config::parse_yaml("plugin: mqtt_sink\nqos: 2\nwindow: 21", problems);
+  REQUIRE(node);
+  CHECK_FALSE(mqtt_sink_plugin().parse(*node, problems));
+  REQUIRE(problems.size() == 1);
+  CHECK_THAT(problems.list().front().text(), Catch::StartsWith("test.yaml:3:") && Catch::Contains("20 at most with qos: 2"));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "plugins/mqtt_sink/topic_pattern.h"
 #include "runner/mqtt/broker.h"
 #include "runner/mqtt/connection.h"
+#include "runner/mqtt/takeover.h"
 #include "runner/stage/json.h"
 
 namespace millrace {
@@ -47,6 +48,7 @@ class MqttSink final : public Sink {
     handlers.all_delivered = handlers.lost;
     connection_ = std::make_unique<mqtt::Connection>(config_, true, std::move(handlers));
     if (auto opened = connection_->open(context_.stop_token()); !opened) return opened;
+    takeover_.connected(context_.now());
     published_ = 0;
     for (Parcel& parcel : parcels_)
       if (auto again = publish(parcel); !again) return again;
@@ -59,7 +61,7 @@ class MqttSink final : public Sink {
     for (const Record& record : batch.records) add(parcel, record);
     if (auto published = publish(parcel); !published) return published;
     // With dead letters in it the batch is the runner's to settle, once they are safe.
-    if (parcel.messages.size() < batch.size()) return connection_->drain(context_.stop_token());
+    if (parcel.messages.size() < batch.size()) return told(connection_->drain(context_.stop_token()));
     parcel.ack = context_.take_ack();
     parcels_.push_back(std::move(parcel));
     return {};
@@ -68,7 +70,7 @@ class MqttSink final : public Sink {
   /// Woken when everything is delivered, and when the connection breaks, so that it is there again before the next batch.
   Result<void> tick(Time) override {
     settle_delivered();
-    if (connection_ && connection_->lost()) return unavailable(fmt::format("lost the connection to {}", config_.broker));
+    if (connection_ && connection_->lost()) return takeover_.lost(context_.now(), config_);
     return {};
   }
 
@@ -103,11 +105,17 @@ class MqttSink final : public Sink {
   Result<void> publish(Parcel& parcel) {
     for (const Message& m : parcel.messages) {
       auto published = connection_->publish(m.topic, m.payload, config_.qos, config_.retain, window(), context_.stop_token());
-      if (!published) return published;
+      if (!published) return told(std::move(published));
       ++published_;
     }
     parcel.end = published_;
     return {};
+  }
+
+  /// What failed, or rather that the connection is lost, if it is.
+  Result<void> told(Result<void> result) {
+    if (!result && connection_->lost()) return takeover_.lost(context_.now(), config_);
+    return result;
   }
 
   void settle_delivered() {
@@ -117,12 +125,14 @@ class MqttSink final : public Sink {
   }
 
   // Mosquitto hangs up on a client with more QoS 2 messages under way than its max_inflight_messages, 20 unless configured.
-  std::size_t window() const { return config_.qos == 2 ? std::min<std::size_t>(config_.window, 20) : config_.window; }
+  static constexpr std::size_t most_of_qos_2 = 20;
+  std::size_t window() const { return config_.qos == 2 ? std::min(config_.window, most_of_qos_2) : config_.window; }
 
   Config config_;
   Context context_;
   const TopicPattern topic_;
   std::unique_ptr<mqtt::Connection> connection_;
+  mqtt::TakeoverSign takeover_;
   std::size_t published_ = 0;  ///< over this connection
   std::deque<Parcel> parcels_;
 };
@@ -145,6 +155,10 @@ void MqttSink::Config::describe(config::Fields<Config>& f) {
       .doc("How many messages may be under way at once, kept in memory until they are delivered; with `qos: 2` at most 20.")
       .min(std::size_t{1})
       .max(std::size_t{60000});
+  f.check({"window", "qos"}, [](const Config& c, config::CheckReport<Config>& report) {
+    if (report.given("window") && c.qos == 2 && c.window > most_of_qos_2)
+      report.wrong("window", fmt::format("window may be {} at most with qos: 2", most_of_qos_2));
+  });
   f.check({"topic"}, [](const Config& c, config::CheckReport<Config>& report) {
     if (auto parsed = TopicPattern::parse(c.topic); !parsed) report.wrong("topic", parsed.error().what);
   });

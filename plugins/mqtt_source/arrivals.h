@@ -17,6 +17,7 @@ struct Arrival {
   std::string_view topic;
   std::string_view payload;
   Time time{};
+  std::uint16_t flags = 0;  ///< the pusher's; not 0xFFFF
 };
 
 /// A bounded queue of bytes between the library's receive thread, which pushes, and the stage's, which takes. It never waits
@@ -36,11 +37,11 @@ class Arrivals {
     std::size_t skipped = to_edge < size ? to_edge : 0;
     if (end + skipped + size - begin_.load(std::memory_order_acquire) > capacity_) return false;
     if (skipped != 0) {
-      put(end, Head{skip, 0, 0});
+      put(end, Head{0, skip, 0, 0});
       end += skipped;
     }
-    put(end, Head{static_cast<std::uint32_t>(arrival.topic.size()), static_cast<std::uint32_t>(arrival.payload.size()),
-                  arrival.time.time_since_epoch().count()});
+    put(end, Head{static_cast<std::uint16_t>(arrival.topic.size()), arrival.flags,
+                  static_cast<std::uint32_t>(arrival.payload.size()), arrival.time.time_since_epoch().count()});
     char* text = &ring_[at(end) + sizeof(Head)];
     std::memcpy(text, arrival.topic.data(), arrival.topic.size());
     std::memcpy(text + arrival.topic.size(), arrival.payload.data(), arrival.payload.size());
@@ -58,12 +59,12 @@ class Arrivals {
     for (std::size_t seen = 0; begin != end && taken < count && seen < bytes;) {
       Head head;
       std::memcpy(&head, &ring_[at(begin)], sizeof head);
-      if (head.topic == skip) {
+      if (head.flags == skip) {
         begin += capacity_ - at(begin);
         continue;
       }
       const char* text = &ring_[at(begin) + sizeof(Head)];
-      f(Arrival{{text, head.topic}, {text + head.topic, head.payload}, Time{Duration(head.time)}});
+      f(Arrival{{text, head.topic}, {text + head.topic, head.payload}, Time{Duration(head.time)}, head.flags});
       begin += entry_size(head.topic, head.payload);
       seen += head.payload;
       ++taken;
@@ -82,11 +83,12 @@ class Arrivals {
 
  private:
   struct Head {
-    std::uint32_t topic;
+    std::uint16_t topic;  // MQTT has no longer ones
+    std::uint16_t flags;
     std::uint32_t payload;
     std::int64_t time;
   };
-  static constexpr std::uint32_t skip = ~std::uint32_t{0};
+  static constexpr std::uint16_t skip = 0xFFFF;
 
   // A multiple of the head's size, so that there is room for a head before the edge.
   static std::size_t entry_size(std::size_t topic, std::size_t payload) {

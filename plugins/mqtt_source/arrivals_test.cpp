@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -17,13 +18,13 @@ std::vector<std::string> take_all(Arrivals& queue, std::size_t count = 1000, std
   return taken;
 }
 
-TEST_CASE("messages come out in order, with their time") {
+TEST_CASE("messages come out in order, with their time and flags") {
   Arrivals queue(4096);
   CHECK(queue.push({"a", "1", Time{5s}}));
-  CHECK(queue.push({"b", "", Time{6s}}));
-  std::vector<Time> times;
-  CHECK(queue.take(10, 1000, [&](const Arrival& a) { times.push_back(a.time); }) == 2);
-  CHECK(times == std::vector<Time>{Time{5s}, Time{6s}});
+  CHECK(queue.push({"b", "", Time{6s}, 2}));
+  std::vector<std::pair<Time, int>> taken;
+  CHECK(queue.take(10, 1000, [&](const Arrival& a) { taken.emplace_back(a.time, a.flags); }) == 2);
+  CHECK(taken == std::vector<std::pair<Time, int>>{{Time{5s}, 0}, {Time{6s}, 2}});
   CHECK(take_all(queue).empty());
   CHECK(queue.used() == 0);
 }

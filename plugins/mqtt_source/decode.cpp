@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "plugins/mqtt_source/oversize.h"
+
 namespace millrace::mqtt_source {
 namespace {
 
@@ -32,6 +34,14 @@ MessageDecoder::MessageDecoder(Rules rules, const Context& context)
       no_time_(context.counter("records_without_time")) {}
 
 void MessageDecoder::append(Batch& batch, const Incoming& message) {
+  if (message.oversize) {
+    Incoming beginning = message;
+    Oversize cut = Oversize::unpack(message.payload);
+    beginning.payload = cut.beginning;
+    return reject(beginning, rejected(fmt::format("the payload has {} bytes, more than the {} that are taken; only its "
+                                                  "beginning is kept",
+                                                  cut.bytes, rules_.payload_limit)));
+  }
   std::size_t first = batch.size();
   auto decoded = json_.decode(without_nul(message.payload), batch);
   if (!decoded) {

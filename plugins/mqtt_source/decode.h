@@ -21,6 +21,7 @@ struct Incoming {
   Time arrival{};
   bool backlog = false;  ///< may have waited at the broker
   std::uint64_t sequence = 0;
+  bool oversize = false;  ///< the payload is an Oversize
 };
 
 /// Makes records of messages: fields from the JSON payload, an object or a list of objects; device from the topic or a field;
@@ -33,6 +34,7 @@ class MessageDecoder {
     config::EventTime time;
     Duration catch_up{};
     std::uint32_t source = 0;
+    std::uint64_t payload_limit = 0;  ///< for what is said of those that are larger
   };
 
   MessageDecoder(Rules rules, const Context& context);

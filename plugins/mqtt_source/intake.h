@@ -20,12 +20,21 @@ class Intake {
   /// Of a message in the inbox: it came after a connect, so it may have waited at the broker, and its arrival says little.
   static constexpr std::uint16_t backlog_flag = 1;
 
+  /// Of a message that was larger than allowed: in place of the payload there is an Oversize.
+  static constexpr std::uint16_t oversize_flag = 2;
+
   /// At this much of the inbox the source disconnects, and at that much it connects again.
   static constexpr double high = 0.9;
   static constexpr double low = 0.5;
 
+  struct Limits {
+    std::size_t queue_bytes = 0;
+    std::size_t payload_bytes = 0;  ///< a message that is larger is not kept whole
+    bool retained = false;          ///< whether to take retained messages
+  };
+
   /// `inbox` is none if nothing is subscribed with QoS 1.
-  Intake(std::optional<store::InboxLease> inbox, std::size_t queue_bytes, bool take_retained, const Context& context);
+  Intake(std::optional<store::InboxLease> inbox, const Limits& limits, const Context& context);
 
   /// Keeps a message. False: no more now, please. On the library's thread, never waits.
   bool receive(const mqtt::Message& message);
@@ -54,16 +63,20 @@ class Intake {
   Ack ack(const std::vector<store::Inbox::Message>& messages) const;
 
  private:
-  bool keep(const mqtt::Message& message, Time now);
-  void queue(const mqtt::Message& message, Time now);
+  bool take(const mqtt::Message& message, std::uint16_t flags);
+  bool take_beginning(mqtt::Message message);
+  bool keep(const mqtt::Message& message, Time now, std::uint16_t flags);
+  void queue(const mqtt::Message& message, Time now, std::uint16_t flags);
 
   std::optional<store::InboxLease> inbox_;
   Arrivals queue_;
-  const bool take_retained_;
+  const Limits limits_;
   const Context context_;
   const Waker waker_;
   Counter& queue_full_;
   Counter& retained_;
+  Counter& cleared_;
+  Counter& oversize_;
   Counter& unprotected_;
   std::atomic<bool> woken_{false};
   std::atomic<bool> held_{false};

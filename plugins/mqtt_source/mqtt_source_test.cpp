@@ -23,7 +23,7 @@ using test::Mosquitto;
 using test::TestHost;
 using namespace std::chrono_literals;
 
-constexpr auto patience = std::chrono::seconds(20);
+constexpr auto patience = std::chrono::seconds(60);
 
 std::function<AnyStage(Context)> parse(const std::string& yaml, config::Problems& problems) {
   auto node = config::parse_yaml("plugin: mqtt_source\n" + yaml, problems);
@@ -252,6 +252,26 @@ TEST_CASE("after a restart of a broker that forgets everything the source receiv
   }
 }
 
+TEST_CASE("two sources that take each other's connection by the same client_id are told so") {
+  Mosquitto broker;
+  Stage one(TestHost::make("porch"), options(broker, "client_id: twin"));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  Stage other(TestHost::make("cellar"), options(broker, "client_id: twin"));
+  auto told = [](const Stage& stage) {
+    return std::any_of(stage.errors.begin(), stage.errors.end(), [](const Error& e) {
+      return e.kind == ErrorKind::unavailable && e.what.find("another client has the client_id 'twin'") != std::string::npos;
+    });
+  };
+  for (int round = 0; round < 20 && !(told(one) && told(other)); ++round) {
+    Stage& pushed_out = round % 2 == 0 ? one : other;
+    pushed_out.errors.clear();
+    REQUIRE(pushed_out.fail_once());
+    REQUIRE(pushed_out.source->connect().has_value());
+  }
+  CHECK(told(one));
+  CHECK(told(other));
+}
+
 TEST_CASE("a broker that is not there is unavailable, and found once it is") {
   Mosquitto broker;
   broker.stop();
@@ -421,6 +441,47 @@ TEST_CASE("retained messages are left out unless wanted, and counted") {
   CHECK(wanted.numbers.front() == 1);
 }
 
+TEST_CASE("a message larger than the limit is never kept whole, and what it was is in the dead letters") {
+  Mosquitto broker;
+  int qos = GENERATE(0, 1);
+  auto host = TestHost::make("porch");
+  Stage stage(host, options(broker, "payload_limit: 1KiB\nqos: " + std::to_string(qos)));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  std::string fits = "{\"n\":1,\"x\":\"" + std::string(1024 - 14, 'x') + "\"}";
+  REQUIRE(fits.size() == 1024);
+  publish(broker, fits + "\n{\"n\":2,\"x\":\"" + std::string(1024 - 13, 'x') + "\"}\n{\"n\":3}\n", qos);
+  REQUIRE(stage.receive(2));
+  CHECK(stage.numbers == std::vector<std::int64_t>{1, 3});
+  REQUIRE(host->rejects.size() == 1);
+  CHECK(host->rejects[0].device == "a");
+  CHECK(host->rejects[0].what == "the payload has 1025 bytes, more than the 1024 that are taken; only its beginning is kept");
+  CHECK(host->counter("oversize_messages").value() == 1);
+  stage.settle();
+}
+
+TEST_CASE("a message too large with its topic for the inbox does not keep the source from receiving") {
+  Mosquitto broker;
+  auto host = TestHost::make("porch");
+  Stage stage(host, options(broker, "inbox: {limit: 1MiB}\npayload_limit: 512KiB"));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  publish(broker, std::string(512 << 10, 'x') + "\n{\"n\":2}\n");
+  REQUIRE(stage.receive(1));
+  CHECK(host->rejects.size() == 1);
+  CHECK(host->counter("unprotected").value() == 0);
+}
+
+TEST_CASE("an empty message, which clears a retained one, is no bad payload") {
+  Mosquitto broker;
+  int qos = GENERATE(0, 1);
+  auto host = TestHost::make("porch");
+  Stage stage(host, options(broker, "qos: " + std::to_string(qos)));
+  REQUIRE(broker.wait_for_log("Sending SUBACK"));
+  publish(broker, "\n{\"n\":1}\n", qos, "-r");
+  REQUIRE(stage.receive(1));
+  CHECK(host->rejects.empty());
+  CHECK(host->dropped("cleared").value() == 1);
+}
+
 TEST_CASE("a shared subscription delivers under the plain topic") {
   Mosquitto broker;
   Stage stage(TestHost::make("porch"), "broker: " + broker.url() + "\ntopics: [$share/group/devices/+/messages/events/#]\n");
@@ -434,7 +495,8 @@ TEST_CASE("options that cannot work are problems of the configuration") {
   for (const char* yaml :
        {"topics: []", "broker: mqtt://127.0.0.1", "topics: [a/#/b]", "topics: [a]\nqos: 2", "topics: [a]\nbroker: http://x",
         "topics: [a]\nbroker: mqtt://u:p@h", "topics: [a]\ndevice: {topic: 'x/{device}', field: y}", "topics: [a]\ndevice: x/y",
-        "topics: [a]\ntls: {ca: x.pem}"}) {
+        "topics: [a]\ntls: {ca: x.pem}", "topics: [a]\npayload_limit: 513KiB\ninbox: {limit: 1MiB}",
+        "topics: [a]\nqos: 0\npayload_limit: 3MiB"}) {
     INFO(yaml);
     config::Problems problems{"test.yaml"};
     CHECK_FALSE(parse(yaml, problems));

@@ -12,6 +12,7 @@
 #include "plugins/mqtt_source/intake.h"
 #include "plugins/mqtt_source/pace.h"
 #include "plugins/mqtt_source/topic.h"
+#include "runner/config/values.h"
 #include "runner/mqtt/broker.h"
 #include "runner/mqtt/subscriber.h"
 #include "runner/store/inbox_lease.h"
@@ -36,7 +37,8 @@ struct DeviceOptions {
             "A topic whose level `{device}` is the device, such as `plant/{site}/{device}/+`; other named levels go to the "
             "meta.");
     f.field("field", &DeviceOptions::field)
-        .doc("The field that names the device, in place of the topic; anybody who may publish can write anything there.");
+        .doc("The field that names the device, in place of the topic; anybody who may publish can write anything there.")
+        .not_empty();
     f.shorthand("topic");
     f.check({"topic", "field"}, [](const DeviceOptions&, config::CheckReport<DeviceOptions>& report) {
       if (report.given("topic") && report.given("field"))
@@ -84,6 +86,7 @@ class MqttSource final : public Source {
     config::EventTime time;
     InboxOptions inbox;
     config::Bytes queue{4U << 20U};
+    config::Bytes payload_limit{256U << 10U};
     bool retained = false;
     Duration catch_up{60s};
 
@@ -127,6 +130,8 @@ class MqttSource final : public Source {
   static constexpr std::size_t largest_bytes = 64U << 10U;
   static constexpr Duration hold_pause{1s};
 
+  static std::uint64_t most_kept(const Config& c) { return (c.qos > 0 ? c.inbox.limit.count : c.queue.count) / 2; }
+  static std::uint64_t largest_payload(const Config& c) { return std::min(c.payload_limit.count, most_kept(c)); }
   static MessageDecoder::Rules rules(const Config& config, const Context& context);
   Result<void> open_intake();
   void subscribe();
@@ -158,6 +163,7 @@ MessageDecoder::Rules MqttSource::rules(const Config& config, const Context& con
   rules.time = config.time;
   rules.catch_up = config.catch_up;
   rules.source = source_number(context);
+  rules.payload_limit = largest_payload(config);
   return rules;
 }
 
@@ -176,7 +182,8 @@ Result<void> MqttSource::open_intake() {
     if (!lease) return lease.error();
     inbox = std::move(*lease);
   }
-  intake_ = std::make_unique<Intake>(std::move(inbox), config_.queue.count, config_.retained, context_);
+  intake_ = std::make_unique<Intake>(std::move(inbox),
+                                     Intake::Limits{config_.queue.count, largest_payload(config_), config_.retained}, context_);
   return {};
 }
 
@@ -192,7 +199,8 @@ Result<void> MqttSource::connect() {
 void MqttSource::subscribe() {
   mqtt::Subscriber::Subscription subscription{config_.topics, config_.qos, config_.clean_session.value_or(config_.qos == 0)};
   mqtt::Subscriber::Handlers handlers{[intake = intake_.get()](const mqtt::Message& m) { return intake->receive(m); },
-                                      [intake = intake_.get()] { intake->wake(); }};
+                                      [intake = intake_.get()] { intake->wake(); },
+                                      [context = context_] { return context.now(); }};
   subscriber_ = std::make_unique<mqtt::Subscriber>(config_, std::move(subscription), std::move(handlers));
 }
 
@@ -223,14 +231,16 @@ Result<Batch> MqttSource::poll() {
 
 std::size_t MqttSource::take_queued(Batch& batch) {
   return intake_->queue().take(largest_batch, largest_bytes, [&](const Arrival& arrival) {
-    decoder_.append(batch, {arrival.topic, arrival.payload, arrival.time});
+    bool oversize = (arrival.flags & Intake::oversize_flag) != 0;
+    decoder_.append(batch, {arrival.topic, arrival.payload, arrival.time, false, 0, oversize});
   });
 }
 
 std::size_t MqttSource::take_kept(Batch& batch) {
   if (kept_.empty()) return 0;
   for (const auto& m : kept_)
-    decoder_.append(batch, {m.topic, m.payload, m.arrival, (m.flags & Intake::backlog_flag) != 0, m.sequence});
+    decoder_.append(batch, {m.topic, m.payload, m.arrival, (m.flags & Intake::backlog_flag) != 0, m.sequence,
+                            (m.flags & Intake::oversize_flag) != 0});
   batch.ack = intake_->ack(kept_);
   return kept_.size();
 }
@@ -274,6 +284,12 @@ void MqttSource::Config::describe(config::Fields<Config>& f) {
       .doc("Memory for QoS 0 messages that wait to be decoded; when it is full they are dropped and counted as `queue_full`.")
       .min(config::Bytes{4096})
       .max(config::Bytes{1U << 30U});
+  f.field("payload_limit", &Config::payload_limit)
+      .doc(
+          "The largest message that is taken; of a larger one, size and beginning go to the dead letters. At most half of "
+          "`inbox.limit`, or with `qos: 0` of `queue`.")
+      .min(config::Bytes{1})
+      .max(config::Bytes{256U << 20U});
   f.field("retained", &Config::retained)
       .doc(
           "Whether to take retained messages, which the broker repeats after each reconnect; otherwise they are counted as "
@@ -282,6 +298,11 @@ void MqttSource::Config::describe(config::Fields<Config>& f) {
       .doc(
           "For how long after a connect messages may have waited at the broker: their arrival is then taken from their event "
           "time.");
+  f.check({"payload_limit", "inbox", "queue", "qos"}, [](const Config& c, config::CheckReport<Config>& report) {
+    if (report.given("payload_limit") && c.payload_limit.count > most_kept(c))
+      report.wrong("payload_limit", fmt::format("payload_limit may be {} at most, half of {}",
+                                                config::show_bytes({most_kept(c)}), c.qos > 0 ? "inbox.limit" : "queue"));
+  });
   f.check({"topics"}, [](const Config& c, config::CheckReport<Config>& report) {
     if (c.topics.empty()) report.wrong("topics", "topics is empty: name at least one, such as devices/+/messages/events/#");
     for (std::size_t i = 0; i < c.topics.size(); ++i)

@@ -59,9 +59,10 @@ std::string problem_of(const Broker& broker) {
 
 void Tls::describe(config::Fields<Tls>& f) {
   f.field("ca", &Tls::ca)
-      .doc("Certificates of the authorities that the broker's certificate may come from; default: the system's.");
-  f.field("cert", &Tls::cert).doc("This client's certificate, with its chain.");
-  f.field("key", &Tls::key).doc("The private key of `cert`, where it is not in the same file.");
+      .doc("Certificates of the authorities that the broker's certificate may come from; default: the system's.")
+      .watched();
+  f.field("cert", &Tls::cert).doc("This client's certificate, with its chain.").watched();
+  f.field("key", &Tls::key).doc("The private key of `cert`, where it is not in the same file.").watched();
 }
 
 }  // namespace millrace::mqtt

@@ -1,7 +1,5 @@
 #include "runner/mqtt/subscriber.h"
 
-#include <fmt/core.h>
-
 #include <utility>
 
 namespace millrace::mqtt {
@@ -61,7 +59,7 @@ void Subscriber::hang_up() {
   connected_.store(false);
   connection_.reset();
   std::lock_guard lock(mutex_);
-  if (lost_ && !held_) error_ = unavailable(fmt::format("lost the connection to {}", broker_.broker));
+  if (lost_ && !held_) error_ = takeover_.lost(handlers_.now(), broker_);
   lost_ = false;
 }
 
@@ -78,6 +76,7 @@ void Subscriber::attempt(const std::stop_token& stop) {
   auto done = connection_->open(stop);
   if (done) done = connection_->subscribe(subscription_.topics, subscription_.qos, stop);
   if (done) {
+    takeover_.connected(handlers_.now());
     connected_.store(true);
     return;
   }

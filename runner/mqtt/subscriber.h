@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runner/mqtt/connection.h"
+#include "runner/mqtt/takeover.h"
 
 namespace millrace::mqtt {
 
@@ -34,6 +35,9 @@ class Subscriber {
 
     /// A connection came or went, or take_error() has news. On the subscriber's thread.
     std::function<void()> changed;
+
+    /// The stage's clock, for how long connections last. On the subscriber's thread.
+    std::function<Time()> now;
   };
 
   Subscriber(Broker broker, Subscription subscription, Handlers handlers);
@@ -73,8 +77,9 @@ class Subscriber {
   std::optional<Error> error_;
   std::atomic<bool> connected_{false};
 
-  std::unique_ptr<Connection> connection_;  // of the thread
-  std::jthread thread_;                     // last: ends before the rest
+  std::unique_ptr<Connection> connection_;  // of the thread, as the next
+  TakeoverSign takeover_;
+  std::jthread thread_;  // last: ends before the rest
 };
 
 }  // namespace millrace::mqtt
