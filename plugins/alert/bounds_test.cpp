@@ -43,7 +43,7 @@ rules:
   for (int i = 10; i < 1000; ++i) speak(i * 1000, 1000);
   CHECK(heap_in_use() < full + (4U << 20U));
   CHECK(bench.host->dropped("too_many_keys").value() == 1'000'000 - 5000);
-  CHECK(bench.host->counter("alert_keys").value() == 5000);
+  CHECK(bench.host->gauge("alert_keys").value() == 5000);
   CHECK(bench.seen == Lines{"too_many_keys FIRING"});
   // Those that are known go on being watched.
   bench.seen.clear();

@@ -247,7 +247,9 @@ void NoDataOptions::describe(config::Fields<NoDataOptions>& f) {
 }
 
 void TimeOptions::describe(config::Fields<TimeOptions>& f) {
-  f.field("field", &TimeOptions::field).doc("The field that says when the event happened; default: the record's time.");
+  f.field("field", &TimeOptions::field)
+      .doc("The field that says when the event happened; default: the record's time.")
+      .not_empty();
   f.choice("unit", &TimeOptions::unit,
            {{"s", config::TimeUnit::seconds}, {"ms", config::TimeUnit::milliseconds}, {"us", config::TimeUnit::microseconds}})
       .doc("What a number in that field counts, from the epoch.");
@@ -272,7 +274,7 @@ void TimeOptions::describe(config::Fields<TimeOptions>& f) {
 }
 
 void Options::describe(config::Fields<Options>& f) {
-  f.field("key", &Options::key).doc("What separates one series from another: `device`, or the name of a field.");
+  f.field("key", &Options::key).doc("What separates one series from another: `device`, or the name of a field.").not_empty();
   f.field("time", &Options::time).doc("How event time is read and how long the stage waits for what is late.");
   f.field("no_data", &Options::no_data).doc("Raises the alert `no_data` for a key that falls silent.");
   f.field("rules", &Options::rules).doc("The rules by name; one without a condition emits its windows and raises nothing.");

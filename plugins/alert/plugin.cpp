@@ -38,7 +38,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
         telling_(compiled_, context_.pipeline(), context_.stage(), options_.key == "device"),
         without_time_(context_.counter("without_time")),
         without_key_(context_.counter("without_key")),
-        keys_(context_.counter("alert_keys")) {}
+        keys_(context_.gauge("alert_keys")) {}
 
   Result<void> connect() override {
     if (monitor_) return {};

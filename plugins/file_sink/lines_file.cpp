@@ -24,6 +24,27 @@ Error LinesFile::failed(std::string_view doing, int error) const {
   }
 }
 
+Error LinesFile::cannot_open(int error) const {
+  Error what = failed("write", error);
+  bool hopeless = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES || error == ENAMETOOLONG;
+  if (hopeless) what.kind = ErrorKind::invalid;
+  if (error == ENOENT) what.what += "; make the folder first";
+  return what;
+}
+
+Result<void> LinesFile::preflight() const {
+  int fd = ::open(options_.path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int error = fd < 0 ? errno : 0;
+  if (fd >= 0) ::close(fd);
+  if (error == ENOENT) {
+    std::filesystem::path folder = options_.path.parent_path();
+    error = ::faccessat(AT_FDCWD, folder.empty() ? "." : folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+  }
+  if (error == 0) return {};
+  Error refusal = cannot_open(error);
+  return refusal.kind == ErrorKind::invalid ? Result<void>(refusal) : Result<void>();
+}
+
 Result<void> LinesFile::open() {
   close();
   cut_off_ = 0;
@@ -33,12 +54,10 @@ Result<void> LinesFile::open() {
   // Pipes and terminals may be open to writers alone.
   if (fd_ < 0 && errno == EACCES) fd_ = ::open(options_.path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | (empty ? O_TRUNC : 0));
   if (fd_ < 0) {
-    int error = errno;
-    Error what = failed("write", error);
-    bool hopeless = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES || error == ENAMETOOLONG;
-    if (first && hopeless) what.kind = ErrorKind::invalid;
-    if (error == ENOENT) what.what += "; make the folder first";
-    return what;
+    Error error = cannot_open(errno);
+    // What could be opened before may be so again.
+    if (!first) error.kind = ErrorKind::unavailable;
+    return error;
   }
   struct stat status {};
   if (::fstat(fd_, &status) != 0) return failed("look at", errno);

@@ -33,6 +33,9 @@ class LinesFile {
 
   /// ErrorKind::invalid where the path can never be written by this process as things stand (no such folder, no right).
   Result<void> open();
+
+  /// What open() would refuse as ErrorKind::invalid; leaves the file as it is.
+  Result<void> preflight() const;
   Result<void> write(std::string_view lines);
   void close();
 
@@ -44,6 +47,7 @@ class LinesFile {
   Result<void> append_whole(std::string_view lines);
   bool was_replaced() const;
   Error failed(std::string_view doing, int error) const;
+  Error cannot_open(int error) const;
 
   Options options_;
   int fd_ = -1;

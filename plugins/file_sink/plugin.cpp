@@ -4,12 +4,13 @@
 
 #include "plugins/file_sink/lines_file.h"
 #include "runner/stage/json.h"
+#include "runner/stage/preflight.h"
 
 namespace millrace {
 namespace {
 
 /// Writes records to a file, one JSON object a line, each batch in one write. A batch is settled when that write has returned.
-class FileSink final : public Sink {
+class FileSink final : public Sink, public Preflight {
  public:
   struct Config {
     config::Path path;
@@ -32,6 +33,8 @@ class FileSink final : public Sink {
 
   FileSink(const Config& config, Context context)
       : context_(std::move(context)), envelope_(config.envelope), file_({config.path.path, config.append, config.sync}) {}
+
+  Result<void> preflight() override { return file_.preflight(); }
 
   Result<void> connect() override {
     auto opened = file_.open();

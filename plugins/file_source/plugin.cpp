@@ -8,6 +8,7 @@
 #include "plugins/file_source/growing_file.h"
 #include "runner/config/event_time.h"
 #include "runner/stage/json.h"
+#include "runner/stage/preflight.h"
 
 namespace millrace {
 namespace {
@@ -19,7 +20,7 @@ enum class Format { by_name, json, csv };
 
 /// Reads records from a file of JSON lines or CSV, once or as it grows. A batch is what one read of 64 KiB holds, or what there
 /// is.
-class FileSource final : public Source {
+class FileSource final : public Source, public Preflight {
  public:
   struct Config {
     config::Path path;
@@ -39,6 +40,11 @@ class FileSource final : public Source {
         csv_(config_.format == Format::csv || (config_.format == Format::by_name && config_.path.path.extension() == ".csv")),
         file_({config_.path.path, config_.follow, piece}),
         json_({.bytes = config_.longest_line.count}) {}
+
+  Result<void> preflight() override {
+    auto opened = GrowingFile({config_.path.path, config_.follow, piece}).open();
+    return !opened && opened.error().kind == ErrorKind::invalid ? opened : Result<void>();
+  }
 
   Result<void> connect() override { return file_.open(); }
 

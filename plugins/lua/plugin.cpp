@@ -37,7 +37,7 @@ class Lua final : public Transform, public ConnectsBeside {
         dropped_(context_.dropped("script")),
         errors_(context_.counter("script_errors")),
         restarts_(context_.counter("script_restarts")),
-        memory_(context_.counter("script_memory_bytes")) {}
+        memory_(context_.gauge("script_memory_bytes")) {}
 
   Result<void> connect() override {
     auto compiled =

@@ -34,7 +34,7 @@ Push::Push(Config config, Context context)
       delivered_(context_.counter("delivered")),
       failed_(context_.counter("failed_attempts")),
       given_up_(context_.counter("given_up")),
-      waiting_(context_.counter("waiting")) {
+      waiting_(context_.gauge("waiting")) {
   for (const std::string& text : config_.to) seats_.push_back({Target::parse(text).value()});
 }
 

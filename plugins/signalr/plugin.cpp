@@ -129,7 +129,7 @@ Result<void> Broadcaster::tick(Time now) {
 void Broadcaster::show_figures() {
   const HubCounters& figures = attachment_->hub().counters();
   auto show = [&](std::string_view name, const Counter& figure) { context_.counter(name).set(figure.value()); };
-  show("clients", figures.clients);
+  context_.gauge("clients").set(figures.clients.value());
   show("clients_connected", figures.connected);
   show("clients_refused", figures.refused_full);
   show("clients_resumed", figures.resumed);

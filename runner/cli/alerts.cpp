@@ -65,7 +65,7 @@ class Commands {
 
   CLI::App* add(const char* name, const char* about, Work work, Check check = {}) {
     CLI::App* command = alerts_.add_subcommand(name, about);
-    command->add_option("--data", given_->data, "The data folder")->capture_default_str();
+    command->add_option("--data", given_->data, "The data folder")->check(is_named)->capture_default_str();
     command->callback([given = given_, work, check, &program = program_] {
       split_stage(*given);
       if (check) check(*given);

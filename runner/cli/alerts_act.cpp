@@ -7,6 +7,7 @@
 #include "runner/cli/alerts_options.h"
 #include "runner/cli/control.h"
 #include "runner/config/values.h"
+#include "runner/stage/printable.h"
 #include "runner/store/data_folder.h"
 
 namespace millrace::cli {

@@ -43,7 +43,4 @@ Result<Time> parse_moment(std::string_view text, Time now);
 /// Local time, to the second.
 std::string local_time(std::int64_t ms);
 
-/// Keys and messages come from devices: nothing in them may drive the terminal.
-std::string printable(std::string_view text);
-
 }  // namespace millrace::cli

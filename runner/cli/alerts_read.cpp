@@ -7,6 +7,7 @@
 #include "runner/api/alert_json.h"
 #include "runner/cli/alerts_meant.h"
 #include "runner/cli/alerts_options.h"
+#include "runner/stage/printable.h"
 #include "runner/store/export.h"
 #include "runner/store/history_reader.h"
 
@@ -82,18 +83,6 @@ void print_text(const store::Incident& incident, const std::vector<store::Event>
 
 std::string local_time(std::int64_t ms) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(static_cast<std::time_t>(ms / 1000)));
-}
-
-std::string printable(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f)
-      out += fmt::format("\\x{:02x}", byte);
-    else
-      out += c;
-  }
-  return out;
 }
 
 Result<std::vector<store::Incident>> meant(store::HistoryReader& reader, const std::string& name) {

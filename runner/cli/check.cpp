@@ -59,7 +59,8 @@ const ServesPaths* served_by(const AnyStage& stage) {
 std::vector<config::Problem> check(const graph::Loader& loader, const std::filesystem::path& file,
                                    std::vector<Explanation>& explanations, Claims& claims) {
   config::Problems problems(file);
-  if (auto pipeline = loader.load(problems)) {
+  std::optional<graph::Pipeline> pipeline = loader.examine(problems);
+  if (pipeline && problems.empty()) {
     auto [claim, first] = claims.names.try_emplace(pipeline->name, file.string());
     if (!first && claim->second != file.string())
       problems.add({},
@@ -78,13 +79,10 @@ std::vector<config::Problem> check(const graph::Loader& loader, const std::files
         serving.emplace_back(stage.id, std::move(made));
       }
     }
-    for (const graph::TestCase& test : pipeline->tests) prepare_test(*pipeline, test, loader, problems);
   }
-  std::vector<config::Problem> sorted = problems.list();
-  std::stable_sort(sorted.begin(), sorted.end(), [](const config::Problem& a, const config::Problem& b) {
-    return std::pair(a.position.line, a.position.column) < std::pair(b.position.line, b.position.column);
-  });
-  return sorted;
+  if (pipeline)
+    for (const graph::TestCase& test : pipeline->tests) prepare_test(*pipeline, test, loader, problems);
+  return problems.in_order();
 }
 
 using Json = nlohmann::ordered_json;

@@ -34,6 +34,8 @@ std::optional<std::string> unknown_word(const CLI::App& app, int argc, char** ar
 
 }  // namespace
 
+std::string is_named(const std::string& text) { return text.empty() ? "a name was expected, got nothing" : ""; }
+
 int run_command_line(int argc, char** argv, Program program) {
   CLI::App app{"Millrace runs declarative pipelines for live device data.", "millrace"};
   app.require_subcommand(1);

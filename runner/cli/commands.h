@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct Program {
   std::function<void(store::CommitPoint)> on_commit_point = {};  ///< of `run`'s history; for tests
   int status = done;
 };
+
+/// What CLI11 asks of an option's text: the problem, or nothing. A file or folder needs a name.
+std::string is_named(const std::string& text);
 
 // Each adds one command to the command line; its work is done within CLI::App::parse. One file a command.
 void add_run(CLI::App& app, Program& program);

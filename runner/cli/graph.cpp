@@ -50,7 +50,7 @@ void add_graph(CLI::App& app, Program& program) {
     graph::Loader loader(program.plugins, config::process_environment());
     config::Problems problems(given->path);
     auto pipeline = loader.load(problems);
-    for (const config::Problem& p : problems.list()) fmt::print(stderr, "{}\n", p.text());
+    for (const config::Problem& p : problems.in_order()) fmt::print(stderr, "{}\n", p.text());
     if (!pipeline) {
       program.status = failed;
       return;

@@ -24,6 +24,7 @@ class OfflineHost final : public Host {
   void reject(const Record&, const Error&) override {}
   Ack take_ack() override { return {}; }
   Counter& counter(std::string_view name) override { return counters_[std::string(name)]; }
+  Counter& gauge(std::string_view name) override { return counters_[std::string(name)]; }
   Counter& dropped(std::string_view reason) override { return counters_[std::string(reason)]; }
   const std::vector<std::string>& notified() const override { return nobody_; }
   void* service(std::type_index) override { return nullptr; }

@@ -152,7 +152,7 @@ class Replay {
   std::optional<graph::Pipeline> load(const std::string& file) const {
     config::Problems problems(file);
     auto pipeline = loader_.load(problems);
-    for (const config::Problem& p : problems.list()) fmt::print(stderr, "{}\n", p.text());
+    for (const config::Problem& p : problems.in_order()) fmt::print(stderr, "{}\n", p.text());
     return pipeline;
   }
 
@@ -248,6 +248,7 @@ void add_replay(CLI::App& app, Program& program) {
       ->excludes(input);
   command->add_option("--to", given->to, "Of the recording: up to here, not included")->excludes(input);
   command->add_option("--data", given->data, "Data folder with the recording that `record:` in the pipeline keeps")
+      ->check(is_named)
       ->capture_default_str();
   command->add_option("--recording", given->recording, "The pipeline whose recording it is; default: PIPELINE's name")
       ->excludes(input);

@@ -96,7 +96,9 @@ Result<void> check_sources(const std::vector<std::string>& recorded, const std::
 
 Result<std::unique_ptr<ReplayInput>> file_input(const std::filesystem::path& file, const graph::Loader& loader) {
   auto input = std::make_unique<FileInput>(file, loader);
-  if (!input->good()) return invalid(fmt::format("cannot read the recording '{}'", file.string()));
+  std::error_code error;
+  if (!input->good() || std::filesystem::is_directory(file, error))
+    return invalid(fmt::format("cannot read the recording '{}'", file.string()));
   return std::unique_ptr<ReplayInput>(std::move(input));
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "runner/api/alert_rest.h"
 #include "runner/cli/control.h"
 #include "runner/cli/control_requests.h"
+#include "runner/config/text_file.h"
 #include "runner/config/values.h"
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
@@ -50,12 +52,32 @@ class RunningStages final : public api::AlertStages {
   supervise::Supervisor* supervisor_ = nullptr;
 };
 
+bool any_file(const std::vector<std::string>& paths) {
+  return std::any_of(paths.begin(), paths.end(), [](const std::string& path) {
+    auto files = graph::pipeline_files(path);
+    return std::any_of(files.begin(), files.end(), [](const auto& file) { return config::readable_file(file).has_value(); });
+  });
+}
+
+std::string nothing_in(const std::string& path) {
+  auto readable = config::readable_file(path);
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    return fmt::format("{}: there is no pipeline file (*.yaml, *.yml) in it", path);
+  return fmt::format("{}: cannot read the file: {}", path, readable ? "" : readable.error().what);
+}
+
 int run(const RunOptions& given, const Program& program) {
   Log log = terminal_log();
   Result<Duration> drain = config::parse_duration(given.drain);
   if (!drain) {
     log(LogLevel::error, fmt::format("--drain: expected {}, got '{}'", drain.error().what, given.drain));
     return wrong_use;
+  }
+  // Where nothing can run, no folder is made.
+  if (!any_file(given.paths)) {
+    for (const std::string& path : given.paths) log(LogLevel::error, nothing_in(path));
+    return failed;
   }
   Result<store::DataFolder> folder = store::DataFolder::lock(given.data);
   if (!folder) {
@@ -132,7 +154,7 @@ void add_run(CLI::App& app, Program& program) {
   auto given = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "Run pipelines; reload them when their files change.");
   command->add_option("PATH", given->paths, "Pipeline files, or folders of them")->required();
-  command->add_option("--data", given->data, "Folder for the history and the inboxes")->capture_default_str();
+  command->add_option("--data", given->data, "Folder for the history and the inboxes")->check(is_named)->capture_default_str();
   command->add_option("--listen", given->listen, "Address of the page, hub and metrics, in place of the pipelines' own")
       ->check([](const std::string& text) {
         auto address = http::parse_address(text);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <initializer_list>
 #include <vector>
@@ -110,11 +109,12 @@ class Form {
     return {};
   }
 
-  void only(std::initializer_list<std::string_view> names) {
+  void only(std::initializer_list<std::string_view> names, std::string_view hint = "") {
     for (const FieldList* list : {&input_, static_cast<const FieldList*>(&under_)}) {
       for (const Field& field : *list) {
         if (field.name == control_ || std::find(names.begin(), names.end(), field.name) != names.end()) continue;
-        wrong(field.name, "unknown here" + config::did_you_mean(field.name, {names.begin(), names.end()}));
+        wrong(field.name,
+              fmt::format("unknown here{}{}", hint, config::did_you_mean(field.name, {names.begin(), names.end()})));
       }
     }
   }
@@ -208,11 +208,14 @@ ScriptItem::Reload reload_of(Form& form, const graph::Loader& loader, const std:
   if (pipeline)
     what.pipeline = std::make_shared<graph::Pipeline>(std::move(*pipeline));
   else
-    form.wrong("reload", fmt::format("the file is not good: {}", problems.list().front().text()));
+    form.wrong("reload", fmt::format("the file is not good: {}", problems.in_order().front().text()));
   return what;
 }
 
 ScriptItem record_item(Form& form, Batch batch) {
+  // A hub's clients receive a number and an epoch with a record, and over a plain WebSocket the target.
+  form.only({"time", "at", "arrival", "device", "kind", "fields", "meta", "into", "target", "seq", "epoch"},
+            "; readings stand under 'fields'");
   Record& record = batch.records.front();
   Arena& arena = batch.arena();
   const Value* fields = form.find("fields");
@@ -302,14 +305,6 @@ ScriptReader::Item ScriptReader::entry(const config::Node& node) {
   Batch batch;
   Record& record = batch.append();
   record.fields = script_fields(node, batch.arena());
-  if (shape_of(record.fields).kind == ScriptShape::Kind::record) {
-    constexpr std::array<std::string_view, 8> known{"time", "at", "arrival", "device", "kind", "fields", "meta", "into"};
-    for (const Field& field : record.fields)
-      if (std::find(known.begin(), known.end(), field.name) == known.end())
-        return ScriptError{std::string(field.name),
-                           fmt::format("'{}': unknown here; readings stand under 'fields'{}", field.name,
-                                       config::did_you_mean(field.name, {known.begin(), known.end()}))};
-  }
   const FieldList fields = record.fields;
   return item(fields, std::move(batch));
 }

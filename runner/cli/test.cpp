@@ -28,7 +28,7 @@ void test_file(const std::filesystem::path& file, const graph::Loader& loader, s
     for (const graph::TestCase& test : pipeline->tests) tests.push_back(prepare_test(*pipeline, test, loader, problems));
   if (!problems.empty()) {
     TestOutcome broken{file.string(), "the file is good", {}, 0s};
-    for (const config::Problem& p : problems.list()) broken.failure += p.text() + "\n";
+    for (const config::Problem& p : problems.in_order()) broken.failure += p.text() + "\n";
     outcomes.push_back(std::move(broken));
     return;
   }

@@ -28,7 +28,7 @@ std::string stranger(const ScriptItem& item, const graph::Pipeline& pipeline) {
   auto missing = [&](const std::string& id, Role role, std::string_view what) -> std::string {
     std::vector<std::string> known;
     for (const graph::Stage& stage : pipeline.stages)
-      if (stage.plugin->role == role) known.push_back(stage.id);
+      if (!stage.plugin || stage.plugin->role == role) known.push_back(stage.id);
     if (std::find(known.begin(), known.end(), id) != known.end()) return {};
     return "there is no " + std::string(what) + " '" + id + "'" + config::did_you_mean(id, known);
   };

@@ -93,7 +93,9 @@ void add_token(CLI::App& app, Program& program) {
   command->add_option("--ttl", given->lifetime, "How long it is good, such as 12h or 30d")->capture_default_str();
   command->add_option("--audience", given->audience, "What it is for: everything, or the URL of one REST request")
       ->capture_default_str();
-  command->add_option("--data", given->data, "The data folder, whether an instance runs on it or not")->capture_default_str();
+  command->add_option("--data", given->data, "The data folder, whether an instance runs on it or not")
+      ->check(is_named)
+      ->capture_default_str();
   command->add_option("--keys", given->keys, "File of the keys, where a pipeline's `listen` names one");
   command->add_flag("--rotate", given->rotate, "Sign with a new key from now on; the one before it still verifies");
   command->callback([given, &program] { program.status = token(*given); });

@@ -65,6 +65,7 @@ class Host {
   virtual void reject(const Record& record, const Error& error) = 0;
   virtual Ack take_ack() = 0;
   virtual Counter& counter(std::string_view name) = 0;
+  virtual Counter& gauge(std::string_view name) = 0;
   virtual Counter& dropped(std::string_view reason) = 0;
   virtual const std::vector<std::string>& notified() const = 0;
   virtual void* service(std::type_index type) = 0;
@@ -99,8 +100,12 @@ class Context {
   /// Takes the Ack of the batch now being processed: the stage, not the runner, then settles it. Within process() or write().
   Ack take_ack() const { return host_->take_ack(); }
 
-  /// A figure of this stage: `millrace_stage_<name>`. The reference holds as long as the stage; any thread may use it.
+  /// Counts something of this stage's own: `millrace_stage_<name>_total`. A name says what is counted, in the plural, and the
+  /// unit where it is not a number of things. The reference holds as long as the stage; any thread may use it.
   Counter& counter(std::string_view name) const { return host_->counter(name); }
+
+  /// Something of this stage's own that goes up and down: `millrace_stage_<name>`, otherwise the same.
+  Counter& gauge(std::string_view name) const { return host_->gauge(name); }
 
   /// Counts records that a declared policy drops, by reason. Any thread may use the reference.
   Counter& dropped(std::string_view reason) const { return host_->dropped(reason); }

@@ -14,21 +14,29 @@ namespace millrace::supervise {
 /// once is not retried at the shortest pause for ever.
 class Backoff {
  public:
+  /// What has failed, and so what would show that it works again.
+  enum class Lapse {
+    batch,      ///< a batch was not taken: one that is shows it
+    connection  ///< it broke or was not made: only that it holds shows it, however much went through before it breaks again
+  };
+
   explicit Backoff(std::uint64_t seed) : random_(seed) {}
 
   /// A try has failed; when to try again.
-  Time failed(Time now) {
+  Time failed(Time now, Lapse lapse) {
+    if (failures_ == 0 || lapse == Lapse::connection) lapse_ = lapse;
     auto limit = std::min<Duration>(longest, first * (std::int64_t{1} << std::min(failures_, 20)));
     ++failures_;
     good_since_.reset();
     return now + Duration(std::uniform_int_distribution<std::int64_t>(limit.count() / 20, limit.count())(random_));
   }
 
-  /// Something has worked; after `lasting` of that, or for good if `proven` (a batch went through), failures are forgotten.
-  void worked(Time now, bool proven) {
+  /// Something has worked, a batch if `through`. Failures are forgotten after `lasting` of that, or at once if what went
+  /// through shows it.
+  void worked(Time now, bool through) {
     if (failures_ == 0) return;
     if (!good_since_) good_since_ = now;
-    if (proven || now - *good_since_ >= lasting) failures_ = 0;
+    if ((through && lapse_ == Lapse::batch) || now - *good_since_ >= lasting) failures_ = 0;
   }
 
   int failures() const { return failures_; }
@@ -40,6 +48,7 @@ class Backoff {
  private:
   std::mt19937_64 random_;
   int failures_ = 0;
+  Lapse lapse_ = Lapse::batch;  ///< the graver of what has failed
   std::optional<Time> good_since_;
 };
 

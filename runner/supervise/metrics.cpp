@@ -64,8 +64,9 @@ void add_stage(Page& page, const StageView& view) {
     dropped.push_back({"reason", reason});
     page.counter("millrace_stage_dropped_total", "Records dropped by a declared policy, by reason.", std::move(dropped), count);
   }
-  for (const auto& [name, value] : f.own())
-    page.gauge("millrace_stage_" + name, "A figure of the stage's own; its plugin's page says which.", labels, value);
+  constexpr const char* own = "A figure of the stage's own; its plugin's page says which.";
+  for (const auto& [name, value] : f.counted()) page.counter("millrace_stage_" + name + "_total", own, labels, value);
+  for (const auto& [name, value] : f.gauges()) page.gauge("millrace_stage_" + name, own, labels, value);
 }
 
 void add_history(Page& page, const store::Store::Figures& f) {
@@ -110,10 +111,13 @@ std::string_view name_of(Condition condition) {
 }  // namespace
 
 std::string metrics_text(const std::vector<StageView>& stages, const store::Store::Figures* history,
-                         const std::vector<const http::Listener*>& listeners, Duration clock_behind) {
+                         const std::vector<const http::Listener*>& listeners, const ProcessFigures& process) {
   Page page;
   page.gauge("millrace_clock_behind_seconds", "How far the system's clock is ahead of the one that stages go by.", {},
-             std::chrono::duration<double>(clock_behind).count());
+             std::chrono::duration<double>(process.clock_behind).count());
+  for (const auto& [pipeline, records] : process.lost)
+    page.counter("millrace_pipeline_lost_total", "Records under way when a pipeline ended, of sources that keep none.",
+                 {{"pipeline", pipeline}}, records);
   for (const StageView& view : stages) add_stage(page, view);
   if (history) add_history(page, *history);
   for (const http::Listener* listener : listeners) add_listener(page, *listener);

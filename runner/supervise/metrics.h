@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,9 +11,15 @@
 
 namespace millrace::supervise {
 
-/// Everything that the process counts, in Prometheus's text format. `clock_behind` is SystemClock::behind().
+/// What the process counts of itself.
+struct ProcessFigures {
+  Duration clock_behind{};                    ///< SystemClock::behind()
+  std::map<std::string, std::uint64_t> lost;  ///< by pipeline: records under way when it ended that no source keeps
+};
+
+/// Everything that the process counts, in Prometheus's text format.
 std::string metrics_text(const std::vector<StageView>& stages, const store::Store::Figures* history,
-                         const std::vector<const http::Listener*>& listeners, Duration clock_behind);
+                         const std::vector<const http::Listener*>& listeners, const ProcessFigures& process);
 
 /// A pipeline file that cannot be used as it is.
 struct BrokenFile {

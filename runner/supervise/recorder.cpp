@@ -29,7 +29,7 @@ void Recorder::take(const std::string& source, const Batch& batch, std::shared_p
   {
     std::lock_guard lock(mutex_);
     if (waiting_bytes_ + bytes > queue_bytes) {
-      figures->own("recording_left_out_queue_full").add(batch.size());
+      figures->counted("recording_left_out_queue_full").add(batch.size());
       return;
     }
     waiting_bytes_ += bytes;
@@ -62,7 +62,7 @@ void Recorder::write(std::deque<Waiting> waiting) {
     rows.push_back({one.source, one.at, static_cast<std::uint32_t>(one.batch.size()), link::wire::encode_batch(one.batch)});
   auto fail = [&](const Error& error) {
     if (!std::exchange(told_, true) && place_.log) place_.log(LogLevel::error, error.what + "; going on without");
-    for (const Waiting& one : waiting) one.figures->own("recording_left_out_disk").add(one.batch.size());
+    for (const Waiting& one : waiting) one.figures->counted("recording_left_out_disk").add(one.batch.size());
   };
   if (!recording_) {
     auto opened = store::Recording::open(place_.folder, place_.pipeline, place_.log);
@@ -76,10 +76,10 @@ void Recorder::write(std::deque<Waiting> waiting) {
   }
   if (std::exchange(told_, false) && place_.log) place_.log(LogLevel::info, "the recording is written again");
   begins_ = false;
-  for (const Waiting& one : waiting) one.figures->own("recorded").add(one.batch.size());
+  for (const Waiting& one : waiting) one.figures->counted("recorded").add(one.batch.size());
   if (!waiting.empty()) latest_ = waiting.back().figures;
-  if (latest_ && trimmed->by_age > 0) latest_->own("recording_gone_by_age").add(trimmed->by_age);
-  if (latest_ && trimmed->by_size > 0) latest_->own("recording_gone_by_size").add(trimmed->by_size);
+  if (latest_ && trimmed->by_age > 0) latest_->counted("recording_gone_by_age").add(trimmed->by_age);
+  if (latest_ && trimmed->by_size > 0) latest_->counted("recording_gone_by_size").add(trimmed->by_size);
 }
 
 }  // namespace millrace::supervise

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "runner/stage/connects_beside.h"
+#include "runner/stage/preflight.h"
 #include "runner/supervise/spool.h"
 
 namespace millrace::supervise {
@@ -14,27 +15,6 @@ namespace {
 
 /// How long the stages that a reload replaces may take, together, to bring their state to safety.
 constexpr Duration replace_patience = 3s;
-
-std::vector<std::string> notified_by(const graph::Pipeline& pipeline, std::size_t index) {
-  std::vector<std::string> ids;
-  for (std::size_t reader : pipeline.readers_of(index))
-    if (pipeline.stages[reader].plugin->tells_people) ids.push_back(pipeline.stages[reader].id);
-  return ids;
-}
-
-/// Equal for two versions of a pipeline if the running stage can simply stay.
-std::string identity_of(const graph::Pipeline& pipeline, std::size_t index) {
-  std::string text = pipeline.stages[index].plugin->name + "\n" + pipeline.stages[index].fingerprint;
-  for (const std::string& id : notified_by(pipeline, index)) text += "\n" + id;
-  return text;
-}
-
-/// Everything about a link but what is queued in it.
-std::string link_mark(const graph::Stage& sender, const graph::Stage& reader, bool one_thread) {
-  return fmt::format("{} {} {} {} {} {} {} {}", one_thread, static_cast<int>(reader.on_full), reader.queue.records,
-                     reader.queue.bytes.count, reader.spool.limit.count, static_cast<int>(reader.spool.sync), sender.id,
-                     reader.id);
-}
 
 store::Inbox::Sync sync_of(graph::SpoolSync sync) {
   switch (sync) {
@@ -47,10 +27,6 @@ store::Inbox::Sync sync_of(graph::SpoolSync sync) {
 
 }  // namespace
 
-std::string RunningPipeline::worker_name(const graph::Stage& stage) {
-  return stage.threading == Threading::own ? stage.id : std::string(shared_worker);
-}
-
 RunningPipeline::RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Services> services, std::function<void()> on_change)
     : name_(pipeline.name), services_(std::move(services)), on_change_(std::move(on_change)) {
   build(std::move(pipeline), {}, {});
@@ -59,9 +35,29 @@ RunningPipeline::RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Servi
 RunningPipeline::~RunningPipeline() {
   give_up();
   for (auto& [name, worker] : workers_) worker->stop();
+  if (std::uint64_t lost = count_lost(); lost > 0) {
+    if (services_->log)
+      services_->log(LogLevel::warning,
+                     fmt::format("{}: ended with {} records under way that no source keeps; they are lost", name_, lost));
+    if (services_->on_lost) services_->on_lost(name_, lost);
+  }
   // Envelopes refuse their Acks, which sources may still hear of.
   links_.clear();
   slots_.clear();
+}
+
+/// With all threads stopped: what sources have received and not emitted, what waits in links and what stages have in hand, as
+/// far as nobody waits for its settlement. A link that spools brings its own to the disk.
+std::uint64_t RunningPipeline::count_lost() {
+  std::uint64_t lost = 0;
+  for (Slot& slot : slots_) {
+    if (!slot.runner->is_source() || slot.runner->condition() == Condition::done) continue;
+    slot.runner->end_here(End::shutdown);
+    slot.runner->step(services_->clock->now());
+  }
+  for (auto& [key, made] : links_) lost += made.link->unkept();
+  for (Slot& slot : slots_) lost += slot.runner->unkept();
+  return lost;
 }
 
 RunningPipeline::Made RunningPipeline::make(const graph::Pipeline& pipeline, std::size_t index) {
@@ -69,7 +65,7 @@ RunningPipeline::Made RunningPipeline::make(const graph::Pipeline& pipeline, std
   auto& figures = figures_[stage.id];
   if (!figures) figures = std::make_shared<StageFigures>();
   Made made;
-  made.host = std::make_shared<StageHost>(pipeline.name, stage.id, notified_by(pipeline, index), services_, figures);
+  made.host = std::make_shared<StageHost>(pipeline.name, stage.id, stage_shape(pipeline, index).notified, services_, figures);
   made.stage = stage.make(Context(made.host));
   made.beside = std::visit([](auto& s) { return dynamic_cast<ConnectsBeside*>(s.get()) != nullptr; }, made.stage);
   return made;
@@ -77,7 +73,19 @@ RunningPipeline::Made RunningPipeline::make(const graph::Pipeline& pipeline, std
 
 bool RunningPipeline::waits_aside(const graph::Pipeline& pipeline, std::size_t index) const {
   auto found = set_aside_.find(pipeline.stages[index].id);
-  return found != set_aside_.end() && found->second.identity == identity_of(pipeline, index);
+  return found != set_aside_.end() && found->second.shape == stage_shape(pipeline, index);
+}
+
+/// Connects a stage that can be while the present ones go on, or asks it whether it will; an error is a refusal.
+Result<void> RunningPipeline::try_ahead(Made& made) {
+  if (auto* preflight = std::visit([](auto& s) { return dynamic_cast<Preflight*>(s.get()); }, made.stage))
+    return preflight->preflight();
+  if (!made.beside) return {};
+  Result<void> connected = std::visit([](auto& s) { return s->connect(); }, made.stage);
+  made.connected = connected.has_value();
+  bool away =
+      !connected && (connected.error().kind == ErrorKind::unavailable || connected.error().kind == ErrorKind::overloaded);
+  return away ? Result<void>() : connected;
 }
 
 /// Makes the stages of `next` that do not run yet, and connects those that can be while the present ones go on.
@@ -89,28 +97,21 @@ Result<std::map<std::string, RunningPipeline::Made>> RunningPipeline::prepare(co
         std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.definition.id == stage.id && !s.replaced; });
     if (stays || waits_aside(next, i)) continue;
     Made made = make(next, i);
-    if (made.beside) {
-      Result<void> connected = std::visit([](auto& s) { return s->connect(); }, made.stage);
-      made.connected = connected.has_value();
-      bool away =
-          !connected && (connected.error().kind == ErrorKind::unavailable || connected.error().kind == ErrorKind::overloaded);
-      if (!connected && !away) return invalid(fmt::format("{} '{}': {}", stage.plugin->name, stage.id, connected.error().what));
-    }
+    if (Result<void> tried = try_ahead(made); !tried)
+      return invalid(fmt::format("{} '{}': {}", stage.plugin->name, stage.id, tried.error().what));
     prepared.emplace(stage.id, std::move(made));
   }
   return prepared;
 }
 
 void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> former, std::map<std::string, Made> prepared) {
-  std::map<std::string, std::string> identities;
-  for (std::size_t i = 0; i < definition_.stages.size(); ++i)
-    identities[definition_.stages[i].id] = identity_of(definition_, i);
+  std::map<std::string, StageShape> shapes = stage_shapes(definition_);
   definition_ = std::move(next);
   set_recorder();
   slots_.clear();
   for (std::size_t i = 0; i < definition_.stages.size(); ++i) {
     const graph::Stage& stage = definition_.stages[i];
-    Slot slot{stage, nullptr, worker_name(stage)};
+    Slot slot{stage, nullptr, worker_of(stage)};
     auto old = former.find(stage.id);
     begin(slot, i, old == former.end() ? nullptr : &old->second, prepared);
     if (!workers_.contains(slot.worker))
@@ -118,7 +119,7 @@ void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> fo
     slots_.push_back(std::move(slot));
   }
   for (auto& [id, slot] : former)
-    if (slot.runner) set_aside(slot, identities[id]);
+    if (slot.runner) set_aside(slot, shapes[id]);
   link();
 }
 
@@ -147,11 +148,11 @@ void RunningPipeline::begin(Slot& slot, std::size_t index, Slot* former, std::ma
 }
 
 /// Keeps a replaced stage as it is, if it works and the version before it is not kept already.
-void RunningPipeline::set_aside(Slot& slot, std::string identity) {
+void RunningPipeline::set_aside(Slot& slot, StageShape shape) {
   if (!slot.beside || slot.runner->condition() != Condition::running || set_aside_.contains(slot.definition.id)) return;
   slot.runner->wire({}, {});
   slot.runner->host().wakes()->move_to(nullptr);
-  set_aside_[slot.definition.id] = {std::move(slot.runner), std::move(identity)};
+  set_aside_[slot.definition.id] = {std::move(slot.runner), std::move(shape)};
 }
 
 void RunningPipeline::keep() { set_aside_.clear(); }
@@ -161,10 +162,9 @@ void RunningPipeline::link() {
   for (std::size_t reader = 0; reader < slots_.size(); ++reader) {
     for (std::size_t sender : slots_[reader].definition.from) {
       LinkKey key{slots_[sender].definition.id, slots_[reader].definition.id};
-      bool one_thread = slots_[sender].worker == slots_[reader].worker;
-      std::string mark = link_mark(slots_[sender].definition, slots_[reader].definition, one_thread);
+      LinkShape shape = link_shape(slots_[sender].definition, slots_[reader].definition);
       auto before = old.find(key);
-      if (before != old.end() && before->second.mark == mark) {
+      if (before != old.end() && before->second.shape == shape) {
         links_[key] = std::move(before->second);
         continue;
       }
@@ -174,7 +174,7 @@ void RunningPipeline::link() {
         waiting = before->second.link->drain();
         before->second.link.reset();  // and with it the right to its spool
       }
-      auto made = std::make_unique<link::Link>(one_thread ? link::Link::Ends::one_thread : link::Link::Ends::two_threads,
+      auto made = std::make_unique<link::Link>(shape.one_thread ? link::Link::Ends::one_thread : link::Link::Ends::two_threads,
                                                link::Limits{stage.queue.records, stage.queue.bytes.count}, stage.on_full,
                                                spool_of(slots_[sender].definition, stage));
       auto& figures = *figures_[stage.id];
@@ -187,7 +187,7 @@ void RunningPipeline::link() {
         made->send(std::move(envelope));
       }
       if (slots_[sender].runner->condition() == Condition::done && !ended) made->send({});
-      links_[key] = {std::move(made), std::move(mark)};
+      links_[key] = {std::move(made), std::move(shape)};
     }
   }
   for (auto& [key, gone] : old) {
@@ -289,52 +289,21 @@ std::optional<std::string> RunningPipeline::failure() const {
   return std::nullopt;
 }
 
-namespace {
-
-/// For each thread, what lives on it and how that is wired: threads for which it is the same in two versions need not stand
-/// still.
-std::map<std::string, std::string> layout(const graph::Pipeline& pipeline,
-                                          const std::function<std::string(const graph::Stage&)>& worker) {
-  std::map<std::string, std::string> threads;
-  for (std::size_t i = 0; i < pipeline.stages.size(); ++i) {
-    const graph::Stage& stage = pipeline.stages[i];
-    std::string& text = threads[worker(stage)];
-    text += stage.id + "\n" + identity_of(pipeline, i) + "\n";
-    if (stage.plugin->role == Role::source && pipeline.record)
-      text += fmt::format("recorded {} {}\n", pipeline.record->keep.count(), pipeline.record->limit.count);
-    auto add_link = [&](const graph::Stage& from, const graph::Stage& to) {
-      text += link_mark(from, to, worker(from) == worker(to)) + (to.plugin->tells_people ? " told\n" : "\n");
-    };
-    for (std::size_t from : stage.from) add_link(pipeline.stages[from], stage);
-    for (std::size_t reader : pipeline.readers_of(i)) add_link(stage, pipeline.stages[reader]);
-  }
-  return threads;
-}
-
-}  // namespace
-
-std::string RunningPipeline::version_of(const graph::Pipeline& pipeline) {
-  std::string version;
-  for (const auto& [worker, text] : layout(pipeline, worker_name)) version += worker + "\n" + text + "\n";
-  return version;
-}
-
 void RunningPipeline::mark_replaced(const graph::Pipeline& next) {
-  std::map<std::string, std::string> identities;
-  for (std::size_t i = 0; i < next.stages.size(); ++i) identities[next.stages[i].id] = identity_of(next, i);
+  std::map<std::string, StageShape> shapes = stage_shapes(next);
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    auto found = identities.find(slots_[i].definition.id);
-    slots_[i].replaced = found == identities.end() || found->second != identity_of(definition_, i) ||
+    auto found = shapes.find(slots_[i].definition.id);
+    slots_[i].replaced = found == shapes.end() || !(found->second == stage_shape(definition_, i)) ||
                          slots_[i].runner->condition() == Condition::failed;
     // A source that has come to its end does not begin again.
     if (slots_[i].runner->is_source() && slots_[i].runner->condition() == Condition::done)
-      slots_[i].replaced = found == identities.end();
+      slots_[i].replaced = found == shapes.end();
   }
 }
 
 Result<void> RunningPipeline::reload(graph::Pipeline next) {
-  auto before = layout(definition_, worker_name);
-  auto after = layout(next, worker_name);
+  Layout before = layout_of(definition_);
+  Layout after = layout_of(next);
   mark_replaced(next);
   auto prepared = prepare(next);
   if (!prepared) {

@@ -12,6 +12,7 @@
 
 #include "runner/graph/pipeline.h"
 #include "runner/link/link.h"
+#include "runner/supervise/layout.h"
 #include "runner/supervise/recorder.h"
 #include "runner/supervise/stage_runner.h"
 #include "runner/supervise/worker.h"
@@ -32,7 +33,7 @@ class RunningPipeline {
  public:
   /// `on_change` is called, on any thread, when a stage has tried to connect, ends or fails.
   RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Services> services, std::function<void()> on_change);
-  ~RunningPipeline();  ///< stops the threads; what is unsettled is refused
+  ~RunningPipeline();  ///< stops the threads; what is unsettled is refused, and counted where no source keeps it
   RunningPipeline(const RunningPipeline&) = delete;
   RunningPipeline& operator=(const RunningPipeline&) = delete;
 
@@ -50,9 +51,6 @@ class RunningPipeline {
   bool done() const;
   bool settled() const;                        ///< every stage has tried to connect at least once
   std::optional<std::string> failure() const;  ///< why a stage refused, with its name
-
-  /// Equal for two versions of a pipeline if a reload from one to the other would change nothing that runs.
-  static std::string version_of(const graph::Pipeline& pipeline);
 
   /// Swaps in another version: only stages whose options, place on a thread or wiring have changed stand still; the others keep
   /// their state and their connections. What is queued for a stage waits for its successor. New stages that can be (see
@@ -85,29 +83,28 @@ class RunningPipeline {
   };
   struct SetAside {
     std::unique_ptr<StageRunner> runner;
-    std::string identity;
+    StageShape shape;
   };
   struct MadeLink {
     std::unique_ptr<link::Link> link;
-    std::string mark;  ///< what it was made for: its ends' threads, policy and limits
+    LinkShape shape;
   };
   using LinkKey = std::pair<std::string, std::string>;  ///< sender's id, reader's id
 
-  static constexpr std::string_view shared_worker = "pipeline";
-  static std::string worker_name(const graph::Stage& stage);
-
   Made make(const graph::Pipeline& pipeline, std::size_t index);
+  static Result<void> try_ahead(Made& made);
   void mark_replaced(const graph::Pipeline& next);
   Result<std::map<std::string, Made>> prepare(const graph::Pipeline& next);
   void build(graph::Pipeline next, std::map<std::string, Slot> former, std::map<std::string, Made> prepared);
   void begin(Slot& slot, std::size_t index, Slot* former, std::map<std::string, Made>& prepared);
-  void set_aside(Slot& slot, std::string identity);
+  void set_aside(Slot& slot, StageShape shape);
   bool waits_aside(const graph::Pipeline& pipeline, std::size_t index) const;
   void link();
   std::unique_ptr<link::Spool> spool_of(const graph::Stage& sender, const graph::Stage& reader);
   void wire(const std::string& worker);
   void set_recorder();
   void end_replaced(StageRunner& runner, Time give_up);
+  std::uint64_t count_lost();
 
   const std::string name_;
   graph::Pipeline definition_;

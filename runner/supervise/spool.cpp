@@ -92,8 +92,8 @@ void DiskSpool::watch(Waker sender) {
 bool DiskSpool::empty() { return !opened() || log_->inbox()->drained(); }
 
 void DiskSpool::show(const store::Inbox& log, StageFigures& figures) {
-  figures.own("spooled_batches").set(log.unsettled());
-  figures.own("spooled_percent").set(static_cast<std::uint64_t>(log.fill() * 100));
+  figures.gauge("spooled_batches").set(log.unsettled());
+  figures.gauge("spooled_bytes").set(log.figures().bytes.value());
 }
 
 }  // namespace millrace::supervise

@@ -26,9 +26,6 @@ std::vector<std::pair<std::string, std::uint64_t>> StageFigures::values(const Na
   return all;
 }
 
-std::vector<std::pair<std::string, std::uint64_t>> StageFigures::own() const { return values(own_); }
-std::vector<std::pair<std::string, std::uint64_t>> StageFigures::dropped() const { return values(dropped_); }
-
 void StageWakes::wake() noexcept {
   if (wanted_.exchange(true)) return;
   std::lock_guard lock(mutex_);
@@ -47,6 +44,27 @@ StageHost::StageHost(std::string pipeline, std::string stage, std::vector<std::s
       notified_(std::move(notified)),
       services_(std::move(services)),
       figures_(std::move(figures)) {}
+
+void StageHost::request_stop() {
+  std::lock_guard lock(stop_mutex_);
+  ends_ = true;
+  stop_.request_stop();
+}
+
+void StageHost::interrupt() {
+  std::lock_guard lock(stop_mutex_);
+  stop_.request_stop();
+}
+
+void StageHost::go_on() {
+  std::lock_guard lock(stop_mutex_);
+  if (!ends_ && stop_.stop_requested()) stop_ = std::stop_source();
+}
+
+std::stop_token StageHost::stop_token() const {
+  std::lock_guard lock(stop_mutex_);
+  return stop_.get_token();
+}
 
 void StageHost::log(LogLevel level, std::string_view text) {
   if (!services_->log) return;

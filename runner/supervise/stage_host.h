@@ -21,6 +21,9 @@ struct Services {
   store::Store* store = nullptr;
   std::map<std::type_index, void*> rooms;  ///< what Context::service finds
   std::function<void(LogLevel, std::string_view)> log;
+
+  /// Told how many records a pipeline had under way when it ended that no source will offer again. May be null.
+  std::function<void(const std::string& pipeline, std::uint64_t records)> on_lost;
 };
 
 /// Figures that every stage has; any thread.
@@ -28,11 +31,13 @@ struct StageFigures {
   Counter records_in, records_out, batches_in, rejected, errors, reconnects;
   Counter connected;  ///< gauge, 0 or 1
 
-  /// The stage's own figures and its drops by reason, by name.
-  std::vector<std::pair<std::string, std::uint64_t>> own() const;
-  std::vector<std::pair<std::string, std::uint64_t>> dropped() const;
+  /// The stage's own counters and gauges, and its drops by reason, by name.
+  std::vector<std::pair<std::string, std::uint64_t>> counted() const { return values(counted_); }
+  std::vector<std::pair<std::string, std::uint64_t>> gauges() const { return values(gauges_); }
+  std::vector<std::pair<std::string, std::uint64_t>> dropped() const { return values(dropped_); }
 
-  Counter& own(std::string_view name) { return named(own_, name); }
+  Counter& counted(std::string_view name) { return named(counted_, name); }
+  Counter& gauge(std::string_view name) { return named(gauges_, name); }
   Counter& dropped(std::string_view reason) { return named(dropped_, reason); }
 
  private:
@@ -41,7 +46,7 @@ struct StageFigures {
   std::vector<std::pair<std::string, std::uint64_t>> values(const Named& counters) const;
 
   mutable std::mutex mutex_;
-  Named own_, dropped_;
+  Named counted_, gauges_, dropped_;
 };
 
 /// The wakes of one stage: remembers that it is wanted, and rouses the thread that it is on now.
@@ -70,7 +75,14 @@ class StageHost final : public Host {
   StageFigures& figures() { return *figures_; }
   const std::shared_ptr<StageFigures>& shared_figures() const { return figures_; }
   const std::shared_ptr<StageWakes>& wakes() const { return wakes_; }
-  void request_stop() { stop_.request_stop(); }
+
+  /// The stage is to end: whatever it waits for is given up, now and later.
+  void request_stop();
+
+  /// Whatever the stage waits for is given up now; until go_on() it waits for nothing. Any thread.
+  void interrupt();
+  void go_on();
+
   Services& services() { return *services_; }
 
   /// The Ack of the batch in hand: take_ack() empties it. Between calls it is empty.
@@ -89,13 +101,14 @@ class StageHost final : public Host {
   const std::string& stage() const override { return stage_; }
   const std::filesystem::path& data_folder() const override { return services_->data_folder; }
   const Clock& clock() const override { return *services_->clock; }
-  std::stop_token stop_token() const override { return stop_.get_token(); }
+  std::stop_token stop_token() const override;
   Waker waker() override { return Waker(wakes_); }
   /// The same warning or error over and over is said once in ten seconds, with how often it came.
   void log(LogLevel level, std::string_view text) override;
   void reject(const Record& record, const Error& error) override;
   Ack take_ack() override { return std::exchange(in_hand, Ack{}); }
-  Counter& counter(std::string_view name) override { return figures_->own(name); }
+  Counter& counter(std::string_view name) override { return figures_->counted(name); }
+  Counter& gauge(std::string_view name) override { return figures_->gauge(name); }
   Counter& dropped(std::string_view reason) override { return figures_->dropped(reason); }
   const std::vector<std::string>& notified() const override { return notified_; }
   void* service(std::type_index type) override;
@@ -106,7 +119,9 @@ class StageHost final : public Host {
   std::shared_ptr<Services> services_;
   std::shared_ptr<StageFigures> figures_;
   std::shared_ptr<StageWakes> wakes_ = std::make_shared<StageWakes>();
+  mutable std::mutex stop_mutex_;  ///< of the two below
   std::stop_source stop_;
+  bool ends_ = false;
   std::vector<store::DeadLetter> letters_;
   Time quiet_until_{};                  ///< rejects are logged once a second, with how many were not
   std::uint64_t left_out_ = 0;          ///< rejects that are in the dead letters and were not logged

@@ -129,10 +129,11 @@ bool StageRunner::connect(Time now) {
   return true;
 }
 
-void StageRunner::worked(Time now, bool proven) {
-  if (backoff_.failures() == 0) return;
-  backoff_.worked(now, proven);
-  if (backoff_.failures() == 0) host_->log(LogLevel::info, "works again");
+void StageRunner::worked(Time now, bool through) {
+  backoff_.worked(now, through);
+  if (!in_trouble_ || !(through || backoff_.failures() == 0)) return;
+  in_trouble_ = false;
+  host_->log(LogLevel::info, "works again");
 }
 
 bool StageRunner::tick_due(Time now, bool input_waits) {
@@ -323,7 +324,9 @@ void StageRunner::failed(const Error& error, Time now) {
       host_->figures().connected.set(0);
       [[fallthrough]];
     case ErrorKind::overloaded:
-      retry_at_ = backoff_.failed(now);
+      retry_at_ =
+          backoff_.failed(now, error.kind == ErrorKind::unavailable ? Backoff::Lapse::connection : Backoff::Lapse::batch);
+      in_trouble_ = true;
       host_->log(LogLevel::warning,
                  fmt::format("{}; again in {:.1f} s", error.what, std::chrono::duration<double>(*retry_at_ - now).count()));
       return;

@@ -72,6 +72,9 @@ class StageRunner {
   /// Takes over from the stage that this one replaces: which inputs are over, and a batch that had still to be tried again.
   void succeed(StageRunner& former);
 
+  /// Records of a batch in hand that waits to be tried again and that no source would offer again.
+  std::uint64_t unkept() const { return held_ && held_->batch && held_->ack.empty() ? held_->batch->size() : 0; }
+
   /// Whether a step() now would take input, if there is any.
   bool wants_input() const;
 
@@ -91,7 +94,7 @@ class StageRunner {
   bool step_ending(Time now);
   bool run_tasks();
   void process(Transform& transform, link::Envelope envelope, Time now);
-  void worked(Time now, bool proven);
+  void worked(Time now, bool through);
   bool tick_due(Time now, bool input_waits);
   bool tick(Transform& transform, Time now);
   void tick(Sink& sink, Time now);
@@ -127,6 +130,7 @@ class StageRunner {
   std::atomic<Condition> condition_{Condition::connecting};
   std::atomic<bool> tried_{false};
   Backoff backoff_;
+  bool in_trouble_ = false;       ///< as the log has it
   std::optional<Time> retry_at_;  ///< in the future: connect, poll or take input not before
   bool tick_wanted_ = true;       ///< woken, or a source that may have more at once
   std::optional<Time> due_since_;

@@ -1,65 +1,54 @@
 #include "runner/supervise/supervisor.h"
 
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <set>
 
-#include "runner/http/access.h"
-#include "runner/http/address.h"
 #include "runner/http/routes.h"
-#include "runner/http/token_keys.h"
 
 namespace millrace::supervise {
 namespace {
 
-/// An editor that saves touches a file several times; the last touch counts.
-constexpr Duration settle_time = 80ms;
-constexpr int most_touches = 50;
-
 std::string text_of(const config::Problems& problems) {
   std::string text;
-  for (const config::Problem& problem : problems.list()) text += problem.text() + "\n";
+  for (const config::Problem& problem : problems.in_order()) text += problem.text() + "\n";
   return text;
-}
-
-/// What a pipeline keeps through a reload; where it changes, nothing of the former version can stay.
-std::string place_of(const graph::Pipeline& pipeline) {
-  const graph::Listen& l = pipeline.listen;
-  return fmt::format("{}\n{}\n{} {}\n{}\n{}\n{}", pipeline.name, l.address, l.insecure, static_cast<int>(l.auth),
-                     l.token_keys.path.string(), l.tls ? l.tls->cert.path.string() : "", l.tls ? l.tls->key.path.string() : "");
-}
-
-/// Equal for two versions of a file if there is nothing to change from one to the other.
-std::string version_of(const graph::Pipeline& pipeline) {
-  return place_of(pipeline) + "\n" + RunningPipeline::version_of(pipeline);
 }
 
 }  // namespace
 
 Supervisor::Supervisor(const graph::Loader& loader, store::Store& store, Options options)
-    : loader_(loader), store_(store), options_(std::move(options)) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
-  signals_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  wakes_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  steps_ = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-  watch_clock();
-}
+    : loader_(loader), store_(store), options_(std::move(options)), listeners_(listener_options()) {}
 
 Supervisor::~Supervisor() {
   for (auto& [file, entry] : entries_) stop(entry, options_.drain);
-  close(signals_);
-  close(wakes_);
-  if (steps_ >= 0) close(steps_);
+}
+
+Listeners::Options Supervisor::listener_options() {
+  Listeners::Options made;
+  made.data_folder = options_.data_folder;
+  made.listen = options_.listen;
+  made.page = options_.page;
+  made.log = [this](LogLevel level, std::string_view text) { log(level, text); };
+  made.further_routes = options_.further_routes;
+  made.on_page = options_.on_page;
+  made.readiness = [this] { return readiness_of(views(), broken_files(), store_.figures().paused.value() > 0); };
+  made.metrics = [this] { return metrics(); };
+  return made;
+}
+
+std::string Supervisor::metrics() const {
+  std::vector<StageView> stages = views();
+  ProcessFigures process{clock_.behind(), {}};
+  {
+    std::lock_guard lock(mutex_);
+    process.lost = lost_;
+  }
+  std::string text;
+  listeners_.all([&](const auto& listeners) { text = metrics_text(stages, &store_.figures(), listeners, process); });
+  return text;
 }
 
 void Supervisor::log(LogLevel level, std::string_view text) const {
@@ -102,6 +91,7 @@ void Supervisor::load_all() {
     entry = entries_.erase(entry);
   }
   for (const auto& file : present) load(file);
+  listeners_.renew_certificates();
   if (present.empty()) log(LogLevel::error, "there is no pipeline file (*.yaml, *.yml) in what was named");
   // A file may have changed since it was read and before its folder was watched.
   if (rewatch() && loaded_) reload_asked_ = true;
@@ -128,8 +118,8 @@ void Supervisor::load(const std::filesystem::path& file) {
       entry->broken = text;
       entry->failed = !entry->running;
     }
-    entry->refused.clear();
-    for (const config::Problem& problem : problems.list()) log(LogLevel::error, problem.text());
+    entry->refused.reset();
+    for (const config::Problem& problem : problems.in_order()) log(LogLevel::error, problem.text());
     if (entry->running) log(LogLevel::error, fmt::format("{}: the running version goes on", file.string()));
     return;
   }
@@ -147,9 +137,9 @@ std::optional<std::string> Supervisor::name_taken(const graph::Pipeline& pipelin
 }
 
 void Supervisor::adopt(Entry& entry, graph::Pipeline pipeline) {
-  std::string version = version_of(pipeline);
-  if (entry.running && version == entry.refused) return;
-  entry.refused.clear();
+  Version version(pipeline);
+  if (entry.running && entry.refused == version) return;
+  entry.refused.reset();
   {
     std::lock_guard lock(mutex_);
     entry.broken.clear();
@@ -160,8 +150,8 @@ void Supervisor::adopt(Entry& entry, graph::Pipeline pipeline) {
     return;
   }
   const graph::Pipeline& now = entry.running->definition();
-  if (version == version_of(now)) return;
-  bool stays = place_of(pipeline) == place_of(now) && serves(pipeline) == (entry.listening != nullptr);
+  if (version == Version(now)) return;
+  bool stays = version.place == Place(now) && serves(pipeline) == (entry.listening != nullptr);
   stays ? swap_stages(entry, std::move(pipeline)) : start_elsewhere(entry, std::move(pipeline));
 }
 
@@ -180,15 +170,10 @@ void Supervisor::swap_stages(Entry& entry, graph::Pipeline pipeline) {
 /// Starts a version with another name or address: nothing of the former one can stay.
 void Supervisor::start_elsewhere(Entry& entry, graph::Pipeline pipeline) {
   Listening* ready = nullptr;
-  if (serves(pipeline)) {
-    Result<http::ListenOptions> wanted = listen_options(pipeline.listen);
-    bool elsewhere =
-        !entry.listening || !wanted || entry.listening->listener->options().address.text() != wanted->address.text();
-    if (elsewhere) {
-      Result<Listening*> listening = listening_for(pipeline);
-      if (!listening) return refuse(entry, pipeline, listening.error().what);
-      ready = *listening;
-    }
+  if (serves(pipeline) && !listeners_.at(entry.listening, pipeline.listen)) {
+    Result<Listening*> listening = listeners_.acquire(pipeline.listen);
+    if (!listening) return refuse(entry, pipeline, listening.error().what);
+    ready = *listening;
   }
   graph::Pipeline before = entry.previous ? *entry.previous : entry.running->definition();
   stop(entry, options_.drain);
@@ -200,14 +185,14 @@ void Supervisor::start_elsewhere(Entry& entry, graph::Pipeline pipeline) {
   }
   log(LogLevel::error, fmt::format("{}: going back to the version that ran", before.name));
   start(entry, std::move(before));
-  entry.refused = version_of(pipeline);
+  entry.refused = Version(pipeline);
   std::lock_guard lock(mutex_);
   entry.broken = "the new version did not start";
 }
 
 void Supervisor::refuse(Entry& entry, const graph::Pipeline& pipeline, const std::string& why) {
   log(LogLevel::error, fmt::format("{}: {}; the running version goes on", entry.running->name(), why));
-  entry.refused = version_of(pipeline);
+  entry.refused = Version(pipeline);
   std::lock_guard lock(mutex_);
   entry.broken = why;
 }
@@ -217,17 +202,17 @@ void Supervisor::go_back(Entry& entry, const std::string& why) {
   graph::Pipeline failed = entry.running->definition();
   graph::Pipeline previous = *std::exchange(entry.previous, std::nullopt);
   log(LogLevel::error, fmt::format("{}: {}; going back to the version that ran", failed.name, why));
-  if (place_of(failed) == place_of(previous)) {
+  if (Place(failed) == Place(previous)) {
     if (Result<void> back = entry.running->reload(std::move(previous)); !back) {
       log(LogLevel::error, fmt::format("{}: {}", failed.name, back.error().what));
-      wake();  // what has failed still has, and there is nothing more to go back to
+      events_.wake();  // what has failed still has, and there is nothing more to go back to
     }
     entry.running->keep();
   } else {
     stop(entry, Duration(0));
     start(entry, std::move(previous));
   }
-  entry.refused = version_of(failed);
+  entry.refused = Version(failed);
   std::lock_guard lock(mutex_);
   entry.broken = why;
 }
@@ -240,12 +225,16 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline, Listening* ready)
   services->data_folder = options_.data_folder;
   services->store = &store_;
   services->log = options_.log;
+  services->on_lost = [this](const std::string& name, std::uint64_t records) {
+    std::lock_guard lock(mutex_);
+    lost_[name] += records;
+  };
   services->rooms[std::type_index(typeid(store::Store))] = &store_;
   services->rooms[std::type_index(typeid(WallClock))] = &wall_;
   if (options_.alert_desks) services->rooms[std::type_index(typeid(AlertDesks))] = options_.alert_desks;
   services->rooms[std::type_index(typeid(store::Inboxes))] = &inboxes_;
   if (serves(pipeline)) {
-    Result<Listening*> listening = ready ? Result<Listening*>(ready) : listening_for(pipeline);
+    Result<Listening*> listening = ready ? Result<Listening*>(ready) : listeners_.acquire(pipeline.listen);
     if (!listening) {
       log(LogLevel::error, fmt::format("{}: {}", pipeline.name, listening.error().what));
       std::lock_guard lock(mutex_);
@@ -255,7 +244,7 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline, Listening* ready)
     entry.listening = *listening;
     services->rooms[std::type_index(typeid(http::Routes))] = &entry.listening->listener->routes();
   }
-  auto running = std::make_unique<RunningPipeline>(std::move(pipeline), std::move(services), [this] { wake(); });
+  auto running = std::make_unique<RunningPipeline>(std::move(pipeline), std::move(services), [this] { events_.wake(); });
   running->start();
   std::lock_guard lock(mutex_);
   entry.running = std::move(running);
@@ -276,8 +265,8 @@ void Supervisor::stop(Entry& entry, Duration patience) {
     ending = std::move(entry.running);
   }
   ending.reset();
-  release(entry.listening);
-  wake();  // other pipelines' news may have been taken for this one's
+  listeners_.release(entry.listening);
+  events_.wake();  // other pipelines' news may have been taken for this one's
 }
 
 void Supervisor::drain_all() {
@@ -351,81 +340,7 @@ bool Supervisor::rewatch() {
   std::error_code error;
   for (const auto& path : options_.paths)
     if (std::filesystem::is_directory(path, error)) folders.push_back(path);
-  return watch_.watch(files, folders);
-}
-
-Result<http::ListenOptions> Supervisor::listen_options(const graph::Listen& listen) {
-  http::ListenOptions made;
-  auto address = http::parse_address(options_.listen.value_or(listen.address));
-  if (!address) return address.error();
-  made.address = *address;
-  made.insecure = listen.insecure;
-  if (listen.tls) made.tls = http::Tls{listen.tls->cert.path, listen.tls->key.path};
-  if (listen.auth == graph::Listen::Auth::required) made.auth = http::Auth::required;
-  if (listen.auth == graph::Listen::Auth::none) made.auth = http::Auth::none;
-  made.keys = token_keys(listen);
-  return made;
-}
-
-std::shared_ptr<http::TokenKeys> Supervisor::token_keys(const graph::Listen& listen) {
-  std::filesystem::path file = listen.token_keys.path;
-  if (file.empty() && options_.data_folder.empty()) return nullptr;
-  if (file.empty()) file = http::TokenKeys::file_in(options_.data_folder);
-  auto& keys = token_keys_[file];
-  if (!keys)
-    keys = std::make_shared<http::TokenKeys>(file, [this](std::string_view problem) { log(LogLevel::error, problem); });
-  return keys;
-}
-
-Result<Supervisor::Listening*> Supervisor::listening_for(const graph::Pipeline& pipeline) {
-  Result<http::ListenOptions> wanted = listen_options(pipeline.listen);
-  if (!wanted) return wanted.error();
-  std::string key = wanted->address.text();
-  auto found = listeners_.find(key);
-  if (found != listeners_.end()) {
-    if (!(found->second->listener->options() == *wanted))
-      return invalid(fmt::format("another pipeline listens on {} with other settings for TLS or tokens", key));
-    ++found->second->users;
-    return found->second.get();
-  }
-  auto made = std::make_unique<Listening>();
-  made->listener = std::make_unique<http::Listener>(*wanted, options_.log);
-  http::Routes& routes = made->listener->routes();
-  auto add = [&](Result<http::Route> route) {
-    if (route) made->routes.push_back(std::move(*route));
-  };
-  add(routes.add("/healthz", http::serve_health()));
-  add(routes.add("/readyz", http::serve_readiness([this] {
-                   return readiness_of(views(), broken_files(), store_.figures().paused.value() > 0);
-                 })));
-  add(routes.add("/api/session", http::serve_session(routes.access())));
-  auto metrics = http::serve_metrics([this] {
-    std::vector<StageView> stages = views();
-    std::lock_guard lock(mutex_);
-    std::vector<const http::Listener*> listeners;
-    for (const auto& [address, listening] : listeners_) listeners.push_back(listening->listener.get());
-    return metrics_text(stages, &store_.figures(), listeners, clock_.behind());
-  });
-  add(routes.add("/metrics", http::demand(routes.access(), http::Right::read, std::move(metrics))));
-  if (options_.further_routes)
-    for (http::Route& route : options_.further_routes(routes)) made->routes.push_back(std::move(route));
-  if (!options_.page.empty()) add(routes.add_prefix("/", http::serve_files(options_.page)));
-  Result<std::uint16_t> port = made->listener->start();
-  if (!port) return port.error();
-  made->users = 1;
-  http::Address bound = wanted->address;
-  bound.port = *port;
-  if (options_.on_page) options_.on_page(fmt::format("{}://{}/", wanted->tls ? "https" : "http", bound.text()));
-  std::lock_guard lock(mutex_);
-  return (listeners_[key] = std::move(made)).get();
-}
-
-void Supervisor::release(Listening*& listening) {
-  Listening* released = std::exchange(listening, nullptr);
-  if (!released || --released->users > 0) return;
-  released->listener->stop();
-  std::lock_guard lock(mutex_);
-  std::erase_if(listeners_, [&](const auto& entry) { return entry.second.get() == released; });
+  return events_.watch(files, folders);
 }
 
 bool Supervisor::post(const std::string& pipeline, const std::string& stage, std::function<void(AnyStage&)> task) {
@@ -456,17 +371,7 @@ std::vector<BrokenFile> Supervisor::broken_files() const {
   return broken;
 }
 
-/// Asks the kernel to say when the clock is set: a timer in the far future that this cancels (timerfd_create(2)).
-void Supervisor::watch_clock() {
-  if (steps_ < 0) return;
-  itimerspec far{};
-  far.it_value.tv_sec =
-      std::chrono::duration_cast<std::chrono::seconds>((clock_.now() + 24h * 3650).time_since_epoch()).count();
-  timerfd_settime(steps_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &far, nullptr);
-}
-
 void Supervisor::clock_was_set() {
-  watch_clock();
   double behind = std::chrono::duration<double>(clock_.behind()).count();
   if (std::abs(behind) < 1) return;
   log(LogLevel::warning,
@@ -476,42 +381,13 @@ void Supervisor::clock_was_set() {
           behind, 3600.0 / SystemClock::slew));
 }
 
-void Supervisor::wake() noexcept {
-  std::uint64_t one = 1;
-  [[maybe_unused]] ssize_t written = ::write(wakes_, &one, sizeof one);
-}
-
 void Supervisor::wait(std::optional<Duration> longest) {
-  pollfd polled[] = {{signals_, POLLIN, 0}, {wakes_, POLLIN, 0}, {watch_.descriptor(), POLLIN, 0}, {steps_, POLLIN, 0}};
-  if (longest) longest = std::max(*longest, Duration(0));  // a negative wait would be one without end
-  int timeout = longest ? static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*longest).count()) : -1;
-  if (poll(polled, std::size(polled), timeout) <= 0) return;
-  if (polled[0].revents != 0) {
-    signalfd_siginfo info{};
-    while (::read(signals_, &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo != SIGHUP) {
-        stop_asked_ = true;
-        continue;
-      }
-      reload_asked_ = true;
-      for (auto& [file, entry] : entries_) entry.refused.clear();
-    }
-  }
-  if (polled[1].revents != 0) {
-    std::uint64_t count = 0;
-    [[maybe_unused]] ssize_t taken = ::read(wakes_, &count, sizeof count);
-  }
-  if (polled[3].revents != 0) clock_was_set();
-  if (polled[2].revents != 0 && watch_.take()) {
-    // As long as files go on changing, but not for ever, and never past a signal.
-    constexpr int settle_ms = std::chrono::duration_cast<std::chrono::milliseconds>(settle_time).count();
-    pollfd more[] = {{watch_.descriptor(), POLLIN, 0}, {signals_, POLLIN, 0}};
-    for (int touches = 0; touches < most_touches && poll(more, 2, settle_ms) > 0; ++touches) {
-      if (more[1].revents != 0) break;
-      watch_.take();
-    }
-    reload_asked_ = true;
-  }
+  Events::News news = events_.wait(longest);
+  stop_asked_ |= news.stop;
+  reload_asked_ |= news.hangup || news.files;
+  if (news.hangup)
+    for (auto& [file, entry] : entries_) entry.refused.reset();
+  if (news.clock_set) clock_was_set();
 }
 
 }  // namespace millrace::supervise

@@ -17,9 +17,11 @@
 #include "runner/stage/wall_clock.h"
 #include "runner/store/inbox_lease.h"
 #include "runner/store/store.h"
+#include "runner/supervise/events.h"
+#include "runner/supervise/listeners.h"
 #include "runner/supervise/metrics.h"
 #include "runner/supervise/running_pipeline.h"
-#include "runner/supervise/watch.h"
+#include "runner/supervise/version.h"
 
 namespace millrace::supervise {
 
@@ -60,23 +62,22 @@ class Supervisor {
   std::vector<BrokenFile> broken_files() const;
 
  private:
-  struct Listening {
-    std::unique_ptr<http::Listener> listener;
-    std::vector<http::Route> routes;
-    std::size_t users = 0;
-  };
+  using Listening = Listeners::Listening;
+
   struct Entry {
     std::unique_ptr<RunningPipeline> running;  ///< null while the file is broken
     std::vector<std::filesystem::path> inputs;
     std::optional<graph::Pipeline> previous;  ///< to go back to, until a reload has proven itself
     std::string reloaded;                     ///< what to say once it has
-    std::string refused;                      ///< a version that did not work: not tried again while the file is the same
+    std::optional<Version> refused;           ///< a version that did not work: not tried again while the file is the same
     Listening* listening = nullptr;
     std::string broken;   ///< the problems last reported, so that they are said once
     bool failed = false;  ///< it does not run and should: its file has problems, or a stage refused
     bool ended = false;
   };
 
+  Listeners::Options listener_options();
+  std::string metrics() const;
   void load_all();
   void load(const std::filesystem::path& file);
   std::optional<graph::Pipeline> read(config::Problems& problems) const;
@@ -90,17 +91,11 @@ class Supervisor {
   void check_progress();
   bool rewatch();
   bool serves(const graph::Pipeline& pipeline) const;
-  Result<Listening*> listening_for(const graph::Pipeline& pipeline);
-  void release(Listening*& listening);
-  Result<http::ListenOptions> listen_options(const graph::Listen& listen);
-  std::shared_ptr<http::TokenKeys> token_keys(const graph::Listen& listen);
   std::optional<std::string> name_taken(const graph::Pipeline& pipeline, const Entry& by) const;
   bool all_ended() const;
   void drain_all();
   std::string undelivered() const;
-  void watch_clock();
   void clock_was_set();
-  void wake() noexcept;
   void wait(std::optional<Duration> longest);
   void log(LogLevel level, std::string_view text) const;
 
@@ -117,18 +112,16 @@ class Supervisor {
     const SystemClock& clock_;
   } wall_{clock_};
   store::Inboxes inboxes_;
-  FileWatch watch_;
-  std::map<std::filesystem::path, std::shared_ptr<http::TokenKeys>> token_keys_;
-  int signals_ = -1;
-  int wakes_ = -1;
-  int steps_ = -1;       ///< readable when somebody has set the system's clock
+  Events events_;
   bool loaded_ = false;  ///< what was named, for the first time
   bool stop_asked_ = false;
   bool reload_asked_ = false;
 
-  mutable std::mutex mutex_;  ///< of the maps' shape, and what is broken, for views(), broken_files() and post()
-  std::map<std::string, std::unique_ptr<Listening>> listeners_;
+  mutable std::mutex mutex_;  ///< of the map's shape, what is broken and what was lost, for views(), broken_files() and post()
   std::map<std::filesystem::path, Entry> entries_;
+  std::map<std::string, std::uint64_t> lost_;  ///< by pipeline: records under way when it ended that no source keeps
+
+  Listeners listeners_;  // last: their threads ask for all of the above
 };
 
 }  // namespace millrace::supervise

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "runner/stage/broadcasts.h"
 #include "runner/stage/rehearsal.h"
+#include "runner/supervise/layout.h"
 
 namespace millrace::supervise {
 
@@ -65,18 +67,18 @@ class VirtualRun::Capture final : public Sink {
 
 namespace {
 
-std::vector<std::string> notified_by(const graph::Pipeline& pipeline, std::size_t index) {
-  std::vector<std::string> notified;
-  for (std::size_t reader : pipeline.readers_of(index))
-    if (pipeline.stages[reader].plugin->tells_people) notified.push_back(pipeline.stages[reader].id);
-  return notified;
-}
-
-/// Equal for two versions of a stage if the one can stay for the other. Where sources were, stand-ins are, which are all alike.
-std::string identity_of(const graph::Pipeline& pipeline, std::size_t index) {
-  const graph::Stage& stage = pipeline.stages[index];
-  if (stage.plugin->role == Role::source) return "a source";
-  return fmt::format("{}\n{}\n{}", stage.plugin->name, stage.fingerprint, fmt::join(notified_by(pipeline, index), "\n"));
+/// The stages of a version that may stay in the next one. Where sources were, stand-ins are, which are all alike.
+std::set<std::string> staying_stages(const graph::Pipeline& pipeline, const graph::Pipeline& next) {
+  auto is_source = [](const graph::Stage& stage) { return stage.plugin->role == Role::source; };
+  std::set<std::string> staying;
+  for (std::size_t i = 0; i < pipeline.stages.size(); ++i) {
+    for (std::size_t k = 0; k < next.stages.size(); ++k) {
+      if (pipeline.stages[i].id != next.stages[k].id) continue;
+      bool sources = is_source(pipeline.stages[i]) && is_source(next.stages[k]);
+      if (sources || stage_shape(pipeline, i) == stage_shape(next, k)) staying.insert(pipeline.stages[i].id);
+    }
+  }
+  return staying;
 }
 
 /// The transform as what it is besides, or null.
@@ -126,8 +128,8 @@ Result<void> VirtualRun::refused() const {
 
 std::unique_ptr<StageRunner> VirtualRun::make_stage(std::size_t index) {
   const graph::Stage& stage = pipeline_->stages[index];
-  auto host =
-      std::make_shared<StageHost>(name_, stage.id, notified_by(*pipeline_, index), services_, std::make_shared<StageFigures>());
+  auto host = std::make_shared<StageHost>(name_, stage.id, stage_shape(*pipeline_, index).notified, services_,
+                                          std::make_shared<StageFigures>());
   AnyStage made;
   if (stage.plugin->role == Role::source) {
     auto feed = std::make_unique<Feed>(host->waker());
@@ -280,13 +282,11 @@ Result<void> VirtualRun::outage(const std::string& sink, Time until) {
 
 Result<void> VirtualRun::reload(std::shared_ptr<const graph::Pipeline> next) {
   settle();
-  std::map<std::string, std::string> identities;
-  for (std::size_t i = 0; i < next->stages.size(); ++i) identities[next->stages[i].id] = identity_of(*next, i);
+  const std::set<std::string> staying = staying_stages(*pipeline_, *next);
   Runners kept, former;
   for (std::size_t i = 0; i < runners_.size(); ++i) {
     const std::string& id = pipeline_->stages[i].id;
-    auto found = identities.find(id);
-    if (found != identities.end() && found->second == identity_of(*pipeline_, i)) {
+    if (staying.contains(id)) {
       kept[id] = std::move(runners_[i]);
       continue;
     }

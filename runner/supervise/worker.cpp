@@ -17,7 +17,9 @@ void Worker::start() {
     for (const link::Link* input : stage->inputs()) poller_->watch_receiver(*input, [stage] { return stage->wants_input(); });
     for (const auto& output : stage->outputs()) poller_->watch_sender(*output.link);
     stage->host().wakes()->move_to(poller_);
+    stage->host().go_on();
   }
+  between_steps_ = false;
   thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
   pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
 }
@@ -26,6 +28,11 @@ void Worker::stop() {
   if (!thread_.joinable()) return;
   thread_.request_stop();
   poller_->wake();
+  {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, patience, [&] { return between_steps_; }))
+      for (StageRunner* stage : stages) stage->host().interrupt();
+  }
   thread_.join();
 }
 
@@ -45,6 +52,9 @@ void Worker::run(std::stop_token stop) {
     if (changed) on_change_();
     if (!moved && !changed) wait();
   }
+  std::lock_guard lock(mutex_);
+  between_steps_ = true;
+  changed_.notify_all();
 }
 
 void Worker::wait() {

@@ -1,8 +1,10 @@
 #pragma once
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -25,10 +27,13 @@ class Worker {
 
   void start();
 
-  /// Ends the thread between two steps. The stages stay as they are and may go on with another start().
+  /// Ends the thread between two steps. The stages stay as they are and may go on with another start(). One that waits for its
+  /// outside for longer than `patience` is interrupted.
   void stop();
 
  private:
+  static constexpr std::chrono::milliseconds patience{200};
+
   void run(std::stop_token stop);
   void wait();
 
@@ -36,6 +41,11 @@ class Worker {
   const Clock& clock_;
   std::function<void()> on_change_;  ///< where a stage stands has changed; called on the thread
   std::shared_ptr<link::Poller> poller_ = std::make_shared<link::Poller>();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool between_steps_ = true;  ///< for good: the thread ends
+
   std::jthread thread_;
 };
 

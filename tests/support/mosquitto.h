@@ -35,7 +35,7 @@ class Mosquitto {
   void freeze();
 
   /// Waits until the broker has logged `text` since the last start; false if it has not by the deadline.
-  bool wait_for_log(const std::string& text, std::chrono::milliseconds deadline = std::chrono::seconds(10));
+  bool wait_for_log(const std::string& text, std::chrono::milliseconds deadline = std::chrono::seconds(60));
 
  private:
   void read_log(int descriptor);

@@ -48,7 +48,7 @@ class TestHost final : public Host, public std::enable_shared_from_this<TestHost
   }
 
   /// Waits until the stage has asked to be woken since the last call, or the deadline has passed (false).
-  bool wait_for_wake(std::chrono::milliseconds deadline = std::chrono::seconds(10)) {
+  bool wait_for_wake(std::chrono::milliseconds deadline = std::chrono::seconds(60)) {
     std::unique_lock lock(wakes_->mutex);
     bool woken = wakes_->changed.wait_for(lock, deadline, [&] { return wakes_->pending; });
     wakes_->pending = false;
@@ -70,6 +70,7 @@ class TestHost final : public Host, public std::enable_shared_from_this<TestHost
   }
   Ack take_ack() override { return std::exchange(ack, Ack{}); }
   Counter& counter(std::string_view name) override { return named(counters_, name); }
+  Counter& gauge(std::string_view name) override { return named(gauges_, name); }
   Counter& dropped(std::string_view reason) override { return named(dropped_, reason); }
   const std::vector<std::string>& notified() const override { return notified_stages; }
   void* service(std::type_index type) override {
@@ -102,6 +103,7 @@ class TestHost final : public Host, public std::enable_shared_from_this<TestHost
   mutable std::mutex mutex_;
   std::vector<std::string> logs_;
   std::map<std::string, Counter, std::less<>> counters_;
+  std::map<std::string, Counter, std::less<>> gauges_;
   std::map<std::string, Counter, std::less<>> dropped_;
   std::map<std::type_index, void*> services_;
   std::shared_ptr<Wakes> wakes_ = std::make_shared<Wakes>();

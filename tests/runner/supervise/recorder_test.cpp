@@ -25,7 +25,7 @@ Batch readings(std::size_t count, std::size_t bytes) {
   return batch;
 }
 
-std::uint64_t count(StageFigures& figures, const char* name) { return figures.own(name).value(); }
+std::uint64_t count(StageFigures& figures, const char* name) { return figures.counted(name).value(); }
 
 }  // namespace
 

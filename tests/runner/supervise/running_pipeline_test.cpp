@@ -2,14 +2,18 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
+#include <utility>
 
 #include "runner/config/plugin.h"
 #include "runner/stage/connects_beside.h"
-#include "tests/support/temp_folder.h"
+#include "tests/support/wait.h"
 
 using namespace millrace;
 using namespace millrace::supervise;
+using test::wait_until;
 
 namespace {
 
@@ -70,10 +74,50 @@ struct Meter final : Transform, ConnectsBeside {
   int count_;
 };
 
+std::atomic<bool> away{false};  ///< the outside of a patient
+std::atomic<int> waiting{0};    ///< patients that wait for it
+
+/// Waits for its outside until it is told to stop.
+struct Patient final : Sink {
+  using Config = NoOptions;
+  Patient(Config, Context c) : context(std::move(c)) {}
+  Result<void> write(const Batch& batch) override {
+    std::unique_lock lock(mutex);
+    ++waiting;
+    std::stop_token stop = context.stop_token();
+    while (away && !stop.stop_requested()) changed.wait_for(lock, stop, 5ms, [] { return !away; });
+    --waiting;
+    if (away) return unavailable("was given up");
+    drained += batch.size();
+    return {};
+  }
+  Context context;
+  std::mutex mutex;
+  std::condition_variable_any changed;
+};
+
+/// Gives three batches of two records, and has one record more when it is stopped.
+struct Bucket final : Source {
+  using Config = NoOptions;
+  Bucket(Config, Context) {}
+  Result<Batch> poll() override { return given++ < 3 ? records(2) : Batch{}; }
+  Result<Batch> remaining() override { return std::exchange(left, false) ? records(1) : Batch{}; }
+  static Batch records(int count) {
+    Batch batch;
+    for (int i = 0; i < count; ++i) batch.append();
+    return batch;
+  }
+  int given = 0;
+  bool left = true;
+};
+
 graph::Loader loader() {
   Plugin drain = config::define_plugin<Drain>("drain", "");
-  drain.threading = Threading::own;
-  return graph::Loader({config::define_plugin<Tap>("tap", ""), config::define_plugin<Meter>("meter", ""), drain}, {});
+  Plugin patient = config::define_plugin<Patient>("patient", "");
+  drain.threading = patient.threading = Threading::own;
+  return graph::Loader({config::define_plugin<Tap>("tap", ""), config::define_plugin<Meter>("meter", ""),
+                        config::define_plugin<Bucket>("bucket", ""), drain, patient},
+                       {});
 }
 
 graph::Pipeline parse(const graph::Loader& from, const std::string& yaml) {
@@ -81,16 +125,6 @@ graph::Pipeline parse(const graph::Loader& from, const std::string& yaml) {
   auto pipeline = from.parse(yaml, problems);
   for (const auto& problem : problems.list()) FAIL(problem.text());
   return std::move(*pipeline);
-}
-
-template <class F>
-bool wait_until(F&& done) {
-  auto deadline = std::chrono::steady_clock::now() + 20s;
-  while (!done()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
 }
 
 struct Fixture {
@@ -190,4 +224,38 @@ TEST_CASE_METHOD(Fixture, "going back finds a stage that was set aside with its 
   connected = connects;
   REQUIRE(running->reload(version(metered(0))).has_value());
   CHECK(connects == connected + 1);
+}
+
+TEST_CASE_METHOD(Fixture, "a stage that stays and waits for its outside holds up no reload, and goes on with its batch") {
+  away = true;
+  drained = 0;
+  auto queue_of = [](int records) {
+    return "  - plugin: tap\n  - {id: kept, plugin: patient, queue: {records: " + std::to_string(records) + "}}\n";
+  };
+  auto running = run(version(queue_of(10)));
+  for (int times = 1; times <= 3; ++times) {
+    REQUIRE(wait_until([&] { return waiting == 1; }));
+    REQUIRE(running->reload(version(queue_of(10 + times))).has_value());
+  }
+  away = false;
+  CHECK(wait_until([&] { return drained > 100; }));
+}
+
+TEST_CASE_METHOD(Fixture, "what is under way when a pipeline ends, and no source keeps, is counted") {
+  away = true;
+  std::uint64_t lost = 0;
+  services->on_lost = [&](const std::string& pipeline, std::uint64_t records) {
+    CHECK(pipeline == "p");
+    lost += records;
+  };
+  auto running = run(version("  - plugin: bucket\n  - {id: kept, plugin: patient}\n"));
+  auto emitted = [&] {
+    for (const StageView& view : running->views())
+      if (view.stage == "bucket") return view.figures->records_out.value();
+    return std::uint64_t{0};
+  };
+  REQUIRE(wait_until([&] { return waiting == 1 && emitted() == 6; }));
+  running.reset();
+  CHECK(lost == 7);
+  away = false;
 }

@@ -51,9 +51,9 @@ TEST_CASE_METHOD(Fixture, "what was spooled and not settled is there after a res
     CHECK(spool.empty());
     for (int n = 1; n <= 5; ++n) REQUIRE(spool.put(numbered(n)));
     CHECK_FALSE(spool.empty());
-    CHECK(figures->own("spooled_batches").value() == 5);
+    CHECK(figures->gauge("spooled_batches").value() == 5);
     spool.take()->ack.settle();
-    CHECK(figures->own("spooled_batches").value() == 4);
+    CHECK(figures->gauge("spooled_batches").value() == 4);
     auto taken = spool.take();
     REQUIRE(taken);
     CHECK(number_of(*taken) == 2);

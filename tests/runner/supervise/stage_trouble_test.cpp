@@ -128,7 +128,7 @@ TEST_CASE("a back-off grows, stays below its limit, and is forgotten only when w
   Time now{};
   Duration longest{};
   for (int i = 0; i < 30; ++i) {
-    Time next = backoff.failed(now);
+    Time next = backoff.failed(now, Backoff::Lapse::connection);
     CHECK(next > now);
     longest = std::max(longest, next - now);
     CHECK(next - now <= Backoff::longest);
@@ -137,15 +137,47 @@ TEST_CASE("a back-off grows, stays below its limit, and is forgotten only when w
   }
   CHECK(longest > 10s);
   Time good = now + 1h;
-  backoff.failed(good);
+  backoff.failed(good, Backoff::Lapse::connection);
   backoff.worked(good, false);
   backoff.worked(good + Backoff::lasting - 1us, false);
   CHECK(backoff.failures() == 31);
   backoff.worked(good + Backoff::lasting, false);
   CHECK(backoff.failures() == 0);
-  backoff.failed(good);
+  backoff.failed(good, Backoff::Lapse::batch);
   backoff.worked(good, true);
   CHECK(backoff.failures() == 0);
+}
+
+TEST_CASE("what went through before a connection broke again does not make the next try quicker") {
+  Backoff backoff(7);
+  Time now{};
+  for (int i = 1; i <= 20; ++i) {
+    now = backoff.failed(now, Backoff::Lapse::connection);
+    backoff.worked(now, true);
+    CHECK(backoff.failures() == i);
+  }
+  backoff.failed(now, Backoff::Lapse::batch);
+  backoff.worked(now, true);
+  CHECK(backoff.failures() == 21);
+  backoff.worked(now + Backoff::lasting, true);
+  CHECK(backoff.failures() == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a source whose connection breaks after each batch is tried more and more rarely") {
+  auto [runner, source] = this->source();
+  link::Link* out = link({.records = 100});
+  runner->wire({}, {{out, "out", false}});
+  Duration longest{};
+  for (int i = 0; i < 20; ++i) {
+    source->script.push_back(batch_of({"a"}));
+    source->script.push_back(unavailable("somebody else has my name"));
+    run_next(*runner);
+    REQUIRE(runner->condition() == Condition::connecting);
+    longest = std::max(longest, *runner->deadline() - clock.now());
+  }
+  CHECK(longest > 10s);
+  run_next(*runner);
+  CHECK(std::count(logs.begin(), logs.end(), "p/in: works again") == 19);
 }
 
 TEST_CASE_METHOD(Fixture, "a sink whose queue is full is ticked, so that it can make room") {
