@@ -1,7 +1,8 @@
 // What a person can type wrongly, command by command: status 2, and a text on standard error that names what was typed. What
 // was typed rightly and fails all the same is status 1.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { millrace } from '../support/millrace.mjs';
@@ -20,6 +21,9 @@ const WRONG_USE = [
   [['run', 'good.yaml', '--listen', 'example.org:80'], /--listen: .*'example\.org' is not a numeric address/],
   [['run', 'good.yaml', '--listen'], /--listen/],
   [['run', 'good.yaml', '--drain', '5'], /--drain: expected a duration with its unit/],
+  [['run', 'good.yaml', '--data', ''], /--data: a name was expected, got nothing/],
+  [['token', '--data', ''], /--data: a name was expected, got nothing/],
+  [['alerts', 'list', '--data', ''], /--data: a name was expected, got nothing/],
   [['check'], /PATH is required/],
   [['check', 'good.yaml', '--format', 'xml'], /--format: xml/],
   [['test'], /PATH is required/],
@@ -63,6 +67,22 @@ const FAILURES = [
   [['graph', 'bad.yaml'], /bad\.yaml:3:13: /],
 ];
 
+// What is no file, or none that ends: never read, never waited for.
+const NO_FILES = [
+  [['check', 'pipe'], /pipe: cannot read the file: it is a pipe, not a file/],
+  [['check', '/dev/zero'], /\/dev\/zero: cannot read the file: it is a device, not a file/],
+  [['check', 'huge.yaml'], /huge\.yaml: cannot read the file: it is larger than 1000000B/],
+  [['check', 'empty'], /empty: there is no pipeline file \(\*\.yaml, \*\.yml\) in it/],
+  [['check', 'of_pipes.yaml'], /of_pipes\.yaml:3:14: cannot read the file '[^']*pipe': it is a pipe(.*\n)*.*:4:27: cannot read the file .*it is a pipe/],
+  [['check', 'tls.yaml'], /tls\.yaml:1:44: tls: cert '[^']*pipe' is not a readable PEM certificate chain: it is a pipe/],
+  [['run', 'pipe'], /pipe: cannot read the file: it is a pipe/],
+  [['replay', 'good.yaml', '--input', 'empty'], /cannot read the recording 'empty'/],
+  [['run', 'empty'], /empty: there is no pipeline file/],
+  [['test', 'pipe'], /pipe: cannot read the file: it is a pipe/],
+  [['graph', 'pipe'], /pipe: cannot read the file: it is a pipe/],
+  [['replay', 'pipe', '--input', 'good.yaml'], /pipe: cannot read the file: it is a pipe/],
+];
+
 for (const [args, words] of WRONG_USE) {
   test(`millrace ${args.join(' ')}: wrong use`, async (t) => {
     const cwd = temporaryFolder(t);
@@ -84,6 +104,56 @@ for (const [args, words] of FAILURES) {
     assert.equal(code, 1);
   });
 }
+
+for (const [args, words] of NO_FILES) {
+  test(`millrace ${args.join(' ')}: no file`, async (t) => {
+    const cwd = temporaryFolder(t);
+    execFileSync('mkfifo', [join(cwd, 'pipe')]);
+    mkdirSync(join(cwd, 'empty'));
+    writeFileSync(join(cwd, 'good.yaml'), GOOD);
+    writeFileSync(join(cwd, 'huge.yaml'), `name: huge\n#${' '.repeat(20 << 20)}\n`);
+    writeFileSync(
+      join(cwd, 'of_pipes.yaml'),
+      'stages:\n  - plugin: emulator\n    profile: ${file:pipe}\n  - {plugin: lua, script: pipe}\n  - plugin: null_sink\n',
+    );
+    writeFileSync(join(cwd, 'tls.yaml'), `listen: {address: 127.0.0.1:0, tls: {cert: pipe, key: pipe}}\n${GOOD}`);
+    const { code, stdout, stderr } = await millrace(t, args, { cwd });
+    assert.match(stdout + stderr, words);
+    assert.equal(code, 1);
+  });
+}
+
+test('what a file or a name holds does not drive the terminal, and what came from another file is not shown', async (t) => {
+  const cwd = temporaryFolder(t);
+  writeFileSync(join(cwd, 'secret'), 'correct-horse\n');
+  writeFileSync(join(cwd, 'p.yaml'), 'name: "\\e[2J"\nstages:\n  - {id: "${file:secret}", plugin: "${file:secret}"}\n  - {plugin: mqtt_source, topics: [a], broker: "${file:secret}"}\n  - {plugin: null_sink, from: "${file:secret}"}\n');
+  const { code, stderr } = await millrace(t, ['check', 'p.yaml', 'a\x1b[31m.yaml'], { cwd });
+  assert.equal(code, 1);
+  assert.doesNotMatch(stderr, /\x1b/);
+  assert.match(stderr, /1:7: '\\x1b\[2J' is not a name/);
+  assert.match(stderr, /a\\x1b\[31m\.yaml: cannot read the file/);
+  assert.match(stderr, /unknown plugin 'a secret'/);
+  assert.match(stderr, /broker 'a secret'/);
+  assert.doesNotMatch(stderr, /correct-horse/);
+  const run = await millrace(t, ['run', 'p.yaml'], { cwd });
+  assert.doesNotMatch(run.stderr, /correct-horse|\x1b/);
+});
+
+test('where nothing can run, no data folder is made', async (t) => {
+  const cwd = temporaryFolder(t);
+  mkdirSync(join(cwd, 'empty'));
+  assert.equal((await millrace(t, ['run', 'absent.yaml', 'empty'], { cwd })).code, 1);
+  assert.ok(!existsSync(join(cwd, 'millrace-data')));
+});
+
+test('run tells what is wrong in the order of the file', async (t) => {
+  const cwd = temporaryFolder(t);
+  writeFileSync(join(cwd, 'p.yaml'), 'stages:\n  - {plugin: emulator, sede: 1}\n  - {plugin: lua, from: nobody}\n  - {plugin: null_sink, x: 1}\n');
+  const { stderr } = await millrace(t, ['run', 'p.yaml'], { cwd });
+  const lines = [...stderr.matchAll(/p\.yaml:(\d+):(\d+)/g)].map(([, line, column]) => Number(line) * 1000 + Number(column));
+  assert.ok(lines.length >= 4, stderr);
+  assert.deepEqual(lines, [...lines].sort((a, b) => a - b));
+});
 
 test('help and version are results, and no wrong use', async (t) => {
   for (const args of [['--help'], ['run', '--help'], ['--version']]) {

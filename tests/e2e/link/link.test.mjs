@@ -72,7 +72,7 @@ for (const [name, addressOf] of [
     await until(
       () => `all messages in the file; ${there().size} of ${COUNT} are; sender:\n${sender.child.stderr}\nreader:\n${reader.child.stderr}`,
       () => there().size >= COUNT,
-      { seconds: 60, everyMs: 200 },
+      { everyMs: 200 },
     );
     const rows = there();
     for (const [id, message] of wanted) assert.deepEqual(rows.get(id), doubled(message));

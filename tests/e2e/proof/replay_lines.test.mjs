@@ -23,6 +23,9 @@ const BAD = [
   ['{"silence": {"form": 2000, "to": 3000}}', /'form': unknown here; did you mean 'from'/],
   ['{"restart": {"down": 2000}}', /'up': missing/],
   ['{"device": "a"}', /'at': missing/],
+  ['{"device": "a", "time": 2000, "fields": {"t": 1}, "arival": 3000}', /'arival': unknown here; readings stand under 'fields'; did you mean 'arrival'/],
+  ['{"device": "a", "time": 2000, "fields": {"t": 1}, "t": 2}', /'t': unknown here/],
+  ['{"tick": 2000, "device_": "a"}', /'device_': unknown here/],
   ['[]', /expected one object/],
   ['{"device": ', /./],
 ];
@@ -38,4 +41,14 @@ test('a wrong line ends the replay with its place', async (t) => {
     assert.match(stderr, new RegExp(`input\\.jsonl:3: .*${words.source}`));
     assert.match(stdout, /"kind":"alert"/);
   }
+});
+
+test('a line as a client of the hub receives it is taken as it is', async (t) => {
+  const folder = temporaryFolder(t);
+  const pipeline = join(folder, 'proof.yaml'), input = join(folder, 'input.jsonl');
+  writeFileSync(pipeline, PIPELINE);
+  writeFileSync(input, '{"target": "telemetry", "device": "a", "time": 1000.5, "fields": {"t": 31}, "seq": 4, "epoch": "x"}\n');
+  const { code, stderr, stdout } = await millrace(t, ['replay', pipeline, '--input', input]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /"kind":"alert"/);
 });

@@ -85,7 +85,7 @@ test('a server that is busy is asked again, and that is counted', async (t) => {
   assert.equal(await connection.invoke('wait'), 'at last');
   assert.equal(noted.length, 2);
   await assert.rejects(connection.invoke('other'), /Unknown hub method/);
-  await until('the count', async () => (await live.metric('millrace_stage_upstream_retried', { stage: 'live' })) === 1);
+  await until('the count', async () => (await live.metric('millrace_stage_upstream_retried_total', { stage: 'live' })) === 1);
 });
 
 test('calls beyond what may wait for a slow server are refused at once, and counted', async (t) => {

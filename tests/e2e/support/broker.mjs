@@ -8,16 +8,18 @@ const MOSQUITTO = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto'].find(exis
 
 /// `port` is kept over stop() and start(), so that clients find the broker again.
 export class Broker {
-  static async start(t, { persistence = false, port } = {}) {
+  /// `more` are further lines of its configuration; with `scheme: 'mqtts'` they say with which certificate.
+  static async start(t, { persistence = false, port, scheme = 'mqtt', host = '127.0.0.1', more = [] } = {}) {
     const broker = new Broker();
     broker.t = t;
     broker.folder = temporaryFolder(t);
     broker.port = port ?? (await freePort());
-    broker.url = `mqtt://127.0.0.1:${broker.port}`;
+    broker.url = `${scheme}://${host}:${broker.port}`;
     writeFileSync(
       join(broker.folder, 'mosquitto.conf'),
       [
         `listener ${broker.port} 127.0.0.1`,
+        ...more,
         'allow_anonymous true',
         'max_queued_messages 0',
         `persistence ${persistence}`,
@@ -75,7 +77,7 @@ export class Publisher {
   }
 
   /// Waits until the broker has acknowledged `count` messages.
-  async acknowledgedAtLeast(count, seconds = 60) {
+  async acknowledgedAtLeast(count, seconds = 120) {
     await until(
       () => `${count} acknowledged messages, ${this.acknowledgedIds.size} are; ${this.child.stderr}`,
       () => this.acknowledgedIds.size >= count,
@@ -86,7 +88,7 @@ export class Publisher {
   /// No more lines: it ends once all are acknowledged.
   async finish() {
     this.child.process.stdin.end();
-    const { code, stderr } = await this.child.end(60);
+    const { code, stderr } = await this.child.end();
     if (code !== 0) throw new Error(`mosquitto_pub ended with ${code}: ${stderr}`);
   }
 }

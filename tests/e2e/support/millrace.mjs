@@ -14,7 +14,7 @@ export const MILLRACE = process.env.MILLRACE ?? join(ROOT, 'build', 'dev', 'mill
 export const SANITIZED = /\/build\/(asan|tsan)\//.test(MILLRACE);
 
 /// Runs one command to its end; with `addressSpaceKiB` under that limit of memory.
-export async function millrace(t, args, { seconds = 60, addressSpaceKiB, ...options } = {}) {
+export async function millrace(t, args, { seconds = 120, addressSpaceKiB, ...options } = {}) {
   const child = addressSpaceKiB
     ? new Child(t, 'bash', ['-c', `ulimit -v ${addressSpaceKiB}; exec "$0" "$@"`, MILLRACE, ...args], options)
     : new Child(t, MILLRACE, args, options);
@@ -80,7 +80,7 @@ export class Instance {
   /// SIGTERM, and waits until it is gone; its exit status has to be 0.
   async down() {
     this.child.process.kill('SIGTERM');
-    const { code, signal, stderr } = await this.child.end(30);
+    const { code, signal, stderr } = await this.child.end();
     if (code !== 0) throw new Error(`millrace ended with ${code ?? signal}:\n${stderr}`);
   }
 

@@ -57,13 +57,13 @@ export class Child {
   }
 
   /// Waits for its end; fails, with what it said, if that takes longer than `seconds`.
-  async end(seconds = 20) {
+  async end(seconds = 120) {
     await until(() => `${this.command} to end; it said:\n${this.stderr}`, () => !this.running, { seconds });
     return { ...(await this.exited), stdout: this.stdout, stderr: this.stderr };
   }
 
   /// Waits until what it writes to stdout or stderr matches.
-  async says(pattern, seconds = 20) {
+  async says(pattern, seconds = 120) {
     return until(
       () => `${this.command} to say ${pattern}; it said:\n${this.stdout}${this.stderr}`,
       () => {

@@ -6,7 +6,7 @@ export class InVain extends Error {}
 
 /// Resolves with the first truthy value of `condition` (which may be async; a throw counts as not yet). Rejects after `seconds`
 /// with what the test waited for and the last thing that was seen. `what` may be a function, called at that moment.
-export async function until(what, condition, { seconds = 30, everyMs = 10 } = {}) {
+export async function until(what, condition, { seconds = 120, everyMs = 10 } = {}) {
   const deadline = Date.now() + seconds * 1000;
   let last;
   for (;;) {

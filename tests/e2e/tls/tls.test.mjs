@@ -5,22 +5,27 @@ import https from 'node:https';
 import { test } from 'node:test';
 import * as signalR from '@microsoft/signalr';
 import WebSocket from 'ws';
+import { Broker } from '../support/broker.mjs';
 import { Instance, millrace } from '../support/millrace.mjs';
 import { temporaryFolder } from '../support/process.mjs';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { until } from '../support/wait.mjs';
 
-/// An authority and a certificate of it for 127.0.0.1 and localhost, in a folder of their own.
+/// An authority and a certificate of it for 127.0.0.1 and localhost, in a folder of their own. `issue` makes another one, with a
+/// key of its own, under the same names or others.
 function certificates(t) {
   const folder = temporaryFolder(t);
   const openssl = (...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
   const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   openssl('req', '-x509', ...ec, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=test authority');
-  openssl('req', ...ec, '-keyout', 'key.pem', '-out', 'server.csr', '-subj', '/CN=server',
-    '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost');
-  openssl('x509', '-req', '-in', 'server.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2',
-    '-copy_extensions', 'copy', '-out', 'cert.pem');
-  return { folder, ca: readFileSync(`${folder}/ca.pem`) };
+  const issue = (subject, cert = 'cert.pem', key = 'key.pem') => {
+    openssl('req', ...ec, '-keyout', key, '-out', 'server.csr', '-subj', `/CN=${subject}`,
+      '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost');
+    openssl('x509', '-req', '-in', 'server.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2',
+      '-copy_extensions', 'copy', '-out', cert);
+  };
+  issue('server');
+  return { folder, issue, ca: readFileSync(`${folder}/ca.pem`) };
 }
 
 const pipeline = (folder) => `
@@ -36,7 +41,8 @@ const get = (url, options) =>
     https.get(url, { agent: false, ...options }, (answer) => {
       let body = '';
       answer.setEncoding('utf8').on('data', (text) => (body += text));
-      answer.on('end', () => resolve({ status: answer.statusCode, body, protocol: answer.socket.getProtocol?.() }));
+      const peer = answer.socket.getPeerCertificate?.().subject?.CN;
+      answer.on('end', () => resolve({ status: answer.statusCode, body, peer, protocol: answer.socket.getProtocol?.() }));
     }).on('error', reject);
   });
 
@@ -107,4 +113,64 @@ test('files that are no certificate are named before anything is served', async 
   const { code, stderr } = await millrace(t, ['run', instance.path('pipeline.yaml'), '--data', instance.data]);
   assert.equal(code, 1);
   assert.match(stderr, /server\.csr' is not a readable PEM certificate chain/);
+});
+
+test('a renewed certificate is taken up for new connections; a broken one is not, and those that are there go on', async (t) => {
+  const certs = certificates(t);
+  const instance = await start(t, certs);
+  const peer = async () => (await get(`${instance.url}/healthz`, { ca: certs.ca })).peer;
+  assert.equal(await peer(), 'server');
+  const socket = new WebSocket(`wss://${instance.address}/hubs/telemetry`, { ca: certs.ca });
+  t.after(() => socket.terminate());
+  let received = 0;
+  socket.on('message', () => ++received);
+  await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject));
+  socket.send('{"protocol":"json","version":1}\u001e');
+  await until('telemetry', () => received > 2);
+
+  certs.issue('renewed');
+  instance.child.process.kill('SIGHUP');
+  await until('the renewed certificate', async () => (await peer()) === 'renewed');
+  await instance.child.says(/new connections get the renewed certificate/);
+
+  writeFileSync(`${certs.folder}/cert.pem`, 'no certificate');
+  instance.child.process.kill('SIGHUP');
+  await instance.child.says(/cert\.pem' is not a readable PEM/);
+  assert.equal(await peer(), 'renewed');
+  const before = received;
+  await until('more over the first connection', () => received > before + 5);
+  assert.equal(socket.readyState, WebSocket.OPEN);
+
+  certs.issue('mended');
+  await until('the mended certificate', async () => (await peer()) === 'mended');
+  await instance.down();
+});
+
+test('an MQTT client takes up its renewed certificate, and loses nothing over it', async (t) => {
+  const certs = certificates(t);
+  const at = (name) => `${certs.folder}/${name}`;
+  certs.issue('first', 'client.pem', 'client.key');
+  const broker = await Broker.start(t, {
+    scheme: 'mqtts',
+    host: 'localhost',
+    more: [`cafile ${at('ca.pem')}`, `certfile ${at('cert.pem')}`, `keyfile ${at('key.pem')}`, 'require_certificate true', 'use_identity_as_username true'],
+  });
+  const instance = await Instance.start(t, {
+    'pipeline.yaml': `
+name: renewed
+stages:
+  - id: devkit
+    plugin: mqtt_source
+    broker: ${broker.url}
+    tls: {ca: ${at('ca.pem')}, cert: ${at('client.pem')}, key: ${at('client.key')}}
+    topics: [devices/#]
+  - {plugin: null_sink}
+`,
+  });
+  await broker.child.says(/New client connected from \S+ as millrace-renewed-devkit \([^)]*u'first'/);
+  certs.issue('second', 'client.pem', 'client.key');
+  instance.child.process.kill('SIGHUP');
+  await broker.child.says(/New client connected from \S+ as millrace-renewed-devkit \([^)]*u'second'/);
+  await instance.child.says(/renewed: reloaded/);
+  await instance.down();
 });
