@@ -88,12 +88,11 @@ void Desk::acknowledge(const Acknowledgement& ack, Time at, DeskAnswer<std::vect
 }
 
 Result<Acknowledged> Desk::acknowledge_one(const Acknowledgement& ack, const RulePlan& rule, Time at) {
-  using Outcome = Acknowledged::Outcome;
   const LifeCycle* life = monitor_.life(rule.name, ack.key);
-  Acknowledged said{{}, rule.name, ack.key, Outcome::not_open, {}};
+  Acknowledged said{{}, rule.name, ack.key, Acknowledged::Outcome::not_open, {}};
   if (life && life->open()) {
     said.incident = telling_.incident(rule, ack.key, life->openings());
-    said.outcome = life->acknowledged() ? Outcome::already : Outcome::acknowledged;
+    said.outcome = life->acknowledged() ? Acknowledged::Outcome::already : Acknowledged::Outcome::acknowledged;
     said.by = life->acknowledged() ? life->acknowledged_by() : ack.by;
   }
   if (ack.incident.empty() || ack.incident == said.incident) {
@@ -104,7 +103,7 @@ Result<Acknowledged> Desk::acknowledge_one(const Acknowledgement& ack, const Rul
   const std::uint64_t opening = opening_of(rule, ack.key, ack.incident);
   if (opening == 0) return no_incident(ack.incident);
   journal_.remark({rule, ack.key, opening, "ack_ignored", ack.by, ack.comment, {}, at});
-  return Acknowledged{ack.incident, rule.name, ack.key, Outcome::not_open, {}};
+  return Acknowledged{ack.incident, rule.name, ack.key, Acknowledged::Outcome::not_open, {}};
 }
 
 void Desk::comment(const millrace::Remark& remark, Time at, DeskAnswer<void> answer) {

@@ -11,11 +11,19 @@ namespace millrace::alert {
 
 /// What is kept of one alert once its condition has held for the first time.
 struct Monitor::Alert {
+  /// The latest change that concerns people, and what there was to see.
+  struct Told {
+    State from = State::ok, to = State::ok;
+    Reason reason = Reason::condition;
+    std::uint8_t level = 0;
+    Micros at = 0;
+    double value = null_value;
+    std::vector<double> figures;
+  };
+
   LifeCycle life;
   Teller teller;
-  Change told_of;  ///< the latest change that concerns people
-  double value = null_value;
-  std::vector<double> figures;
+  std::unique_ptr<Told> told;          ///< null before the first
   std::unique_ptr<std::string> group;  ///< that it belongs to while it is a member of one; null for the one without a name
 
   void save(Writer& out) const;

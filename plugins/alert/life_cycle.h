@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -76,7 +77,7 @@ class LifeCycle {
   std::uint64_t events() const { return events_; }
   Micros last_evaluation() const { return last_; }
   Micros lower_since() const { return condition_ == 0 ? false_since_ : lower_since_; }
-  std::span<const Micros> since() const { return since_; }
+  std::span<const Micros> since() const { return {since_.data(), since_.size()}; }
 
   /// The value at event time `at`; null is treated as the plan says. First fires the timers due before `at`.
   void evaluate(const LifePlan& plan, Micros at, double value, const Emit& emit);
@@ -129,7 +130,7 @@ class LifeCycle {
   Micros away_left_ = 0;            ///< of the time in which nobody looked, how much still lies ahead of `last_`
   Micros lower_since_ = never_yet;  ///< since when the condition is below level_
   Micros false_since_ = never_yet;  ///< since when there is no condition
-  std::vector<Micros> since_;       ///< per level, since when the condition is at it or above
+  boost::container::small_vector<Micros, 1> since_;  ///< per level, since when the condition is at it or above
   std::uint64_t openings_ = 0;
   std::uint64_t events_ = 0;
   std::unique_ptr<std::string> acknowledged_by_;

@@ -151,7 +151,7 @@ inline void Monitor::fetch(const Key& key, Micros time) const {
     instance.window.prefetch_oldest(*rule.window);
     if (!instance.alert) continue;
     near(&instance.alert->life);
-    near(&instance.alert->told_of);
+    near(&instance.alert->told);
   }
 }
 

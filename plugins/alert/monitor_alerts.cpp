@@ -47,10 +47,15 @@ void Monitor::changed(const Change& change) {
   key->reschedule = true;
   output_.change(*rule, key->name, change, cause, now_);
   if (concerns_people(change)) {
-    instance->alert->told_of = change;
-    instance->alert->told_of.by = {};
-    instance->alert->value = cause.value;
-    instance->alert->figures.assign(cause.figures.begin(), cause.figures.end());
+    auto& told = instance->alert->told;
+    if (!told) told = std::make_unique<Alert::Told>();
+    *told = {change.from,
+             change.to,
+             change.reason,
+             static_cast<std::uint8_t>(change.level),
+             change.at,
+             cause.value,
+             {cause.figures.begin(), cause.figures.end()}};
   }
   if (rule->notify.group) return changed_in_group(change);
   instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, *key), on_notice_);
@@ -72,8 +77,10 @@ void Monitor::notified(const Notice& notice) {
   const auto& [key, rule, instance, cause] = current_;
   touch(*key);
   key->reschedule = true;
-  const Alert& about = *instance->alert;
-  output_.notice(*rule, key->name, notice, about.told_of, {about.value, nullptr, about.figures, cause.quotes}, now_);
+  static const Alert::Told nothing;
+  const Alert::Told& told = instance->alert->told ? *instance->alert->told : nothing;
+  Change about{.from = told.from, .to = told.to, .level = told.level, .reason = told.reason, .at = told.at};
+  output_.notice(*rule, key->name, notice, about, {told.value, nullptr, told.figures, cause.quotes}, now_);
 }
 
 const RulePlan* Monitor::inhibitor(const RulePlan& rule, const Key& key) const {

@@ -32,32 +32,34 @@ Quote quote_from(Reader& in) {
 void Monitor::Alert::save(Writer& out) const {
   life.save(out);
   teller.save(out);
-  out.put(told_of.from);
-  out.put(told_of.to);
-  out.put(told_of.level);
-  out.put(told_of.reason);
-  out.put(told_of.at);
-  out.put(value);
-  out.put(static_cast<std::uint32_t>(figures.size()));
-  out.raw(figures.data(), figures.size() * sizeof(double));
+  const Told of = told ? *told : Told();
+  out.put(of.from);
+  out.put(of.to);
+  out.put(static_cast<int>(of.level));
+  out.put(of.reason);
+  out.put(of.at);
+  out.put(of.value);
+  out.put(static_cast<std::uint32_t>(of.figures.size()));
+  out.raw(of.figures.data(), of.figures.size() * sizeof(double));
   out.put(group ? std::string_view(*group) : std::string_view());
 }
 
 bool Monitor::Alert::load(const LifePlan& plan, Reader& in) {
   if (!life.load(plan, in) || !teller.load(in)) return false;
-  told_of.from = in.get<State>();
-  told_of.to = in.get<State>();
-  told_of.level = in.get<int>();
-  told_of.reason = in.get<Reason>();
-  told_of.at = in.get<Micros>();
-  value = in.get<double>();
+  Told of{.from = in.get<State>(), .to = in.get<State>()};
+  const int level = in.get<int>();
+  of.reason = in.get<Reason>();
+  of.at = in.get<Micros>();
+  of.value = in.get<double>();
   auto count = in.get<std::uint32_t>();
   std::string_view raw = in.bytes(std::size_t{count} * sizeof(double));
-  if (!in.good() || told_of.level < 0 || told_of.level > static_cast<int>(plan.levels.size()) || told_of.to > State::latched ||
-      told_of.from > State::latched)
+  if (!in.good() || level < 0 || level > static_cast<int>(plan.levels.size()) || of.to > State::latched ||
+      of.from > State::latched)
     return false;
-  figures.resize(count);
-  raw.copy(reinterpret_cast<char*>(figures.data()), raw.size());
+  of.level = static_cast<std::uint8_t>(level);
+  of.figures.resize(count);
+  raw.copy(reinterpret_cast<char*>(of.figures.data()), raw.size());
+  told = level > 0 ? std::make_unique<Told>(std::move(of)) : nullptr;
   if (std::string_view name = in.text(); !name.empty()) group = std::make_unique<std::string>(name);
   return in.good();
 }
