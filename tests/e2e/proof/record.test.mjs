@@ -77,7 +77,7 @@ stages:
 `;
   const instance = await Instance.start(t, { 'pipeline.yaml': watched(10), 'lax.yaml': watched(20), 'in.jsonl': '' });
   const ts = Date.now() - 60_000;
-  const recorded = () => instance.metric('millrace_stage_recorded', { stage: 'kit' });
+  const recorded = () => instance.metric('millrace_stage_recorded_total', { stage: 'kit' });
   const read = async (second, humidity, count) => {
     appendFileSync(instance.path('in.jsonl'), JSON.stringify({ deviceId: 'a', humidity, ts: ts + second * 1000 }) + '\n');
     await until(`${count} recorded`, async () => (await recorded()) === count);

@@ -104,5 +104,5 @@ test('calls beyond what may wait for a slow server are refused at once, and coun
   const refused = () => late.filter((message) => message.includes('status 503')).length;
   await until('some to be refused', () => refused() > 0);
   // How many depends on how many attempts time out meanwhile; all that were refused were counted.
-  await until('the count', async () => (await live.metric('millrace_stage_upstream_dropped', { stage: 'live' })) === refused());
+  await until('the count', async () => (await live.metric('millrace_stage_upstream_dropped_total', { stage: 'live' })) === refused());
 });
