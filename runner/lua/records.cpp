@@ -106,7 +106,10 @@ void Records::touch(const Node& node) {
   original_fields_.assign(record_->fields.begin(), record_->fields.end());
 }
 
-void Records::push_handle(lua_State* L, NodeId node) const { lua_pushlightuserdata(L, reinterpret_cast<void*>(handle(node))); }
+void Records::push_handle(lua_State* L, NodeId node) const {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a light userdata is what carries a number without being one in Lua
+  lua_pushlightuserdata(L, reinterpret_cast<void*>(handle(node)));
+}
 
 Records::NodeId Records::node_at(lua_State* L, int index, const char* use) {
   if (lua_type(L, index) != LUA_TLIGHTUSERDATA) luaL_error(L, "cannot %s a %s value", use, luaL_typename(L, index));

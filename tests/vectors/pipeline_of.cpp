@@ -138,7 +138,7 @@ void tell(const Json& rule, Ordered& out) {
 }
 
 void raise(const Json& rule, Ordered& out) {
-  if (std::string level = only_text_level(rule); !level.empty()) {
+  if (!only_text_level(rule).empty()) {
     // A level compares numbers; a rule without levels compares anything, and its level is its severity.
     const Json levels = rule.value("levels", Json::array());
     out.update(condition_of(levels.empty() ? rule.at("when") : levels[0].at("when")));
