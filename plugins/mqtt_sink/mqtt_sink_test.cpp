@@ -72,7 +72,8 @@ TEST_CASE("batches arrive in order and are settled when the broker has them") {
   Listener listener(broker);
   int qos = GENERATE(0, 1, 2);
   auto host = TestHost::make("out");
-  auto sink = make_sink(host, "broker: " + broker.url() + "\nqos: " + std::to_string(qos) + (qos == 2 ? "\nwindow: 20" : "\nwindow: 50"));
+  auto sink = make_sink(
+      host, "broker: " + broker.url() + "\nqos: " + std::to_string(qos) + (qos == 2 ? "\nwindow: 20" : "\nwindow: 50"));
   REQUIRE(sink->connect().has_value());
   int settled = 0;
   for (int first = 1; first <= 1000; first += 10) {
