@@ -11,6 +11,7 @@
 #include "runner/store/inbox_lease.h"
 #include "tests/support/mosquitto.h"
 #include "tests/support/test_host.h"
+#include "tests/support/wait.h"
 
 namespace millrace {
 Plugin mqtt_source_plugin();
@@ -239,6 +240,8 @@ TEST_CASE("after a restart of a broker that forgets everything the source receiv
   REQUIRE(broker.wait_for_log("Sending SUBACK"));
   for (int round = 1; round <= 3; ++round) {
     stage.errors.clear();
+    // A connection that ends before the source has its SUBACK is one that was never made.
+    REQUIRE(test::wait_until([&] { return stage.source->ready(); }));
     broker.stop();
     REQUIRE(stage.fail_once());
     CHECK(stage.errors.front().kind == ErrorKind::unavailable);

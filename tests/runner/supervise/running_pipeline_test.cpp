@@ -190,7 +190,7 @@ std::string metered(int from, const std::string& more = "") {
 TEST_CASE_METHOD(Fixture, "a version whose stage can be tried first and refuses changes nothing") {
   refusals = 0;
   auto running = run(version(metered(0)));
-  REQUIRE(wait_until([&] { return counted > 100 && counted < 1'000'000; }));
+  REQUIRE(wait_until([&] { return counted > 100 && counted < 1'000'000 && running->settled(); }));
   Result<void> reloaded = running->reload(version(metered(-1)));
   REQUIRE(reloaded.has_error());
   CHECK(reloaded.error().what == "meter 'meter': below zero");
