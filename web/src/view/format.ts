@@ -4,15 +4,15 @@ import type { Quantity } from "../state/quantity.ts";
 
 const numbers = new Map<string, Intl.NumberFormat>();
 
-function formatter(least: number, most: number): Intl.NumberFormat {
+function fixed(value: number, least: number, most: number): string {
   const key = `${least} ${most}`;
   let found = numbers.get(key);
   if (!found) {
-    // "negative": what rounds to zero is no minus zero.
-    found = new Intl.NumberFormat(undefined, { minimumFractionDigits: least, maximumFractionDigits: most, signDisplay: "negative" });
+    found = new Intl.NumberFormat(undefined, { minimumFractionDigits: least, maximumFractionDigits: most });
     numbers.set(key, found);
   }
-  return found;
+  // What rounds to zero is no minus zero.
+  return found.format(Math.abs(value) < 0.5 * 10 ** -most ? 0 : value);
 }
 
 export function number(value: number, quantity?: Pick<Quantity, "decimals">): string {
@@ -20,9 +20,9 @@ export function number(value: number, quantity?: Pick<Quantity, "decimals">): st
   const size = Math.abs(value);
   if (size >= 1e15) return value.toExponential(2);
   if (size >= 1e7) return compact.format(value);
-  if (quantity?.decimals !== undefined) return formatter(quantity.decimals, quantity.decimals).format(value);
+  if (quantity?.decimals !== undefined) return fixed(value, quantity.decimals, quantity.decimals);
   if (size > 0 && size < 1e-3) return value.toExponential(2);
-  return formatter(0, size < 100 ? 3 : size < 10_000 ? 2 : 0).format(value);
+  return fixed(value, 0, size < 100 ? 3 : size < 10_000 ? 2 : 0);
 }
 
 const narrow = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 7, useGrouping: false });
