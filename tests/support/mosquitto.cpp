@@ -1,10 +1,7 @@
 #include "tests/support/mosquitto.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <spawn.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,23 +9,12 @@
 #include <csignal>
 #include <stdexcept>
 
+#include "tests/support/free_port.h"
+
 extern char** environ;
 
 namespace millrace::test {
 namespace {
-
-std::uint16_t free_port() {
-  int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  bool bound = bind(s, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-               getsockname(s, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  close(s);
-  if (!bound) throw std::runtime_error("no free port");
-  return ntohs(address.sin_port);
-}
 
 std::string replaced(std::string text, const std::string& what, const std::string& by) {
   for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))

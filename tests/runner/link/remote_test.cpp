@@ -5,6 +5,7 @@
 
 #include "runner/config/yaml.h"
 #include "runner/link/socket.h"
+#include "tests/support/free_port.h"
 #include "tests/support/test_host.h"
 #include "tests/support/wait.h"
 
@@ -129,7 +130,7 @@ TEST_CASE("what settles after a reader has stopped is still said to the publishe
 }
 
 TEST_CASE("with keys, only the two ends that know each other hear each other") {
-  Ends ends("tcp://127.0.0.1:" + std::to_string(20'000 + getpid() % 20'000));
+  Ends ends("tcp://127.0.0.1:" + std::to_string(test::free_port()));
   auto writer = link::make_curve_pair(), reader = link::make_curve_pair(), stranger = link::make_curve_pair();
   auto keys = [](const link::CurvePair& own, const link::CurvePair& other) {
     return "secret: \"" + own.secret + "\"\npeer: \"" + other.open + "\"";
