@@ -11,8 +11,6 @@
 
 #include "tests/support/free_port.h"
 
-extern char** environ;
-
 namespace millrace::test {
 namespace {
 
