@@ -45,12 +45,13 @@ class Face {
 };
 
 /// Node's event source takes no relative address.
-Response redirect_echo(const Request& request) {
+Response redirect_echo(const Request& request, bool secure) {
   const std::string* host = request.header("Host");
   std::string path = request.path;
   path.erase(path.find("redirect"), std::string_view("redirect").size());
   std::string query = request.query.empty() ? "" : "?" + request.query;
-  return {.status = 307, .headers = {{"Location", "http://" + (host ? *host : "") + path + query}}};
+  std::string scheme = secure ? "https://" : "http://";
+  return {.status = 307, .headers = {{"Location", scheme + (host ? *host : "") + path + query}}};
 }
 
 /// Sends who negotiates on to the hub at the given `baseUrl`, telling it how many this has happened to.
@@ -79,14 +80,15 @@ bool Tokens::allow(const Request& request) const {
   return http::verify_token(token, std::span(&key, 1), std::span(&audience, 1), wall_clock()).has_value();
 }
 
-std::vector<http::Header> negotiation_cookies() {
-  return {{"Set-Cookie", std::string(cookie) + "; Path=/"},
-          {"Set-Cookie", "testCookie2=testValue2; Path=/"},
-          {"Set-Cookie", "expiredCookie=doesntmatter; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"}};
+std::vector<http::Header> negotiation_cookies(bool secure) {
+  std::string scope = secure ? "; Path=/; SameSite=None; Secure; Partitioned" : "; Path=/";
+  return {{"Set-Cookie", std::string(cookie) + scope},
+          {"Set-Cookie", "testCookie2=testValue2" + scope},
+          {"Set-Cookie", "expiredCookie=doesntmatter" + scope + "; Expires=Thu, 01 Jan 1970 00:00:00 GMT"}};
 }
 
-void serve_echo(signalr::Hub& hub) {
-  hub.negotiate_with(negotiation_cookies());
+void serve_echo(signalr::Hub& hub, bool secure) {
+  hub.negotiate_with(negotiation_cookies(secure));
   hub.raw([](signalr::Connection& connection, std::string_view bytes) { connection.send_text(bytes); });
   hub.on_connect([](signalr::Connection& connection, const Request& request) {
     const std::string* cookies = request.header("Cookie");
@@ -95,19 +97,20 @@ void serve_echo(signalr::Hub& hub) {
   });
 }
 
-std::vector<http::Route> add_faces(http::Routes& routes, const std::vector<std::string>& origins, Tokens tokens,
-                                   std::shared_ptr<std::weak_ptr<signalr::Hub>> current, const std::string& webworker) {
-  Face face(routes, http::Origins(origins));
-  face.answer("/echoredirect", redirect_echo);
+std::vector<http::Route> add_faces(http::Routes& routes, const Faces& faces,
+                                   std::shared_ptr<std::weak_ptr<signalr::Hub>> current) {
+  http::Origins allowed(faces.origins);
+  Face face(routes, allowed);
+  face.answer("/echoredirect", [secure = faces.secure](const Request& request) { return redirect_echo(request, secure); });
   face.answer("/redirect/negotiate", redirect_negotiation);
   face.answer("/bad-negotiate", [](const Request&) { return Response{.status = 400, .body = "Some response from server"}; });
-  face.answer("/generateJwtToken", [tokens](const Request&) { return Response{.body = tokens.make()}; });
-  if (!webworker.empty())
-    face.answer("/lib/signalr-webworker/signalr.js",
-                [text = read(webworker)](const Request&) { return Response{.content_type = "text/javascript", .body = text}; });
+  face.answer("/generateJwtToken", [tokens = faces.tokens](const Request&) { return Response{.body = tokens.make()}; });
+  if (!faces.webworker.empty())
+    face.answer("/lib/signalr-webworker/signalr.js", [text = read(faces.webworker)](const Request&) {
+      return Response{.content_type = "text/javascript", .body = text};
+    });
 
   std::string prefix = "/clientresult";
-  http::Origins allowed(origins);
   face.keep(routes.add_prefix(prefix, [=](const Request& request, http::Exchange exchange) {
     if (request.method == "OPTIONS") return exchange.respond(allowed.preflight(request));
     auto hub = current->lock();

@@ -8,15 +8,16 @@ import { until } from '../support/wait.mjs';
 
 const TEST_HUB = process.env.TEST_HUB ?? join(dirname(MILLRACE), 'tests', 'test_hub');
 
-/// The program test_hub; ended with test `t`.
+/// The program test_hub; ended with test `t`. With `tls: {cert, key}` it is at `secure`, too.
 export class TestHub {
   static async start(t, options = {}) {
     const hub = new TestHub();
     hub.child = new Child(t, TEST_HUB, [JSON.stringify(options)], { stdin: 'pipe' });
-    const { port } = await hub.#answer(1);
+    const { port, secure_port } = await hub.#answer(1);
     hub.asked = 1;
     hub.address = `127.0.0.1:${port}`;
     hub.port = port;
+    hub.secure = `https://127.0.0.1:${secure_port}`;
     hub.url = `http://${hub.address}/testhub`;
     return hub;
   }

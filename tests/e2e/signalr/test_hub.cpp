@@ -5,7 +5,8 @@
 //   {"publish": [{"device", "value", "pad"?, "kind"?}]}   one batch, with those of the commands behind it that have come
 //   already
 //   {"retire": true}                                      closes the hub as a removed stage does, and opens a new one
-// and after each writes the hub's counters as one JSON line. Options of the hub come as JSON in the first argument.
+// and after each writes the hub's counters as one JSON line. Options of the hub come as JSON in the first argument; with "tls":
+// {"cert", "key"} everything is there a second time over TLS, at the port printed as "secure_port".
 
 #include <fmt/core.h>
 
@@ -239,36 +240,61 @@ signalr::HubOptions authorized(signalr::HubOptions options) {
   return options;
 }
 
-int main(int argc, char** argv) {
-  std::ios::sync_with_stdio(false);  // so that it shows what has come already
-  json argument = argc > 1 ? json::parse(argv[1]) : json::object();
-  signalr::HubOptions options = read_options(argument);
-  http::Listener listener({.address = {.port = 0}});
-  auto port = listener.start();
-  if (!port) {
-    std::cerr << port.error().what << '\n';
-    return 1;
+/// One listener with everything that clients are offered, plain or over TLS.
+class Site {
+ public:
+  Site(const signalr::HubOptions& options, const test::Faces& faces, std::optional<http::Tls> tls)
+      : options_(options), faces_(faces), listener_({.address = {.port = 0}, .tls = std::move(tls)}) {}
+
+  ~Site() {
+    hubs_.clear();
+    hub_.reset();
+    listener_.stop();
   }
-  http::Routes& routes = listener.routes();
-  auto current = std::make_shared<std::weak_ptr<signalr::Hub>>();
-  auto open = [&] {
-    return attach(routes, options, [current](signalr::Hub& made) {
+
+  Result<std::uint16_t> start() {
+    auto port = listener_.start();
+    if (!port) return port;
+    open();
+    hubs_.push_back(attach(listener_.routes(), without_websockets(options_)));
+    hubs_.push_back(attach(listener_.routes(), authorized(options_), [tokens = faces_.tokens](signalr::Hub& made) {
+      add_calls(made);
+      made.authorize([tokens](const http::Request& request) { return tokens.allow(request); });
+    }));
+    hubs_.push_back(attach(listener_.routes(), {.path = "/echo", .plain = "", .origins = options_.origins},
+                           [secure = faces_.secure](signalr::Hub& made) { test::serve_echo(made, secure); }));
+    routes_ = test::add_faces(listener_.routes(), faces_, current_);
+    return port;
+  }
+
+  signalr::Hub& hub() { return hub_->hub(); }
+
+  /// Closes the hub as a removed stage does, and opens a new one.
+  void retire() {
+    hub_.reset();
+    open();
+  }
+
+ private:
+  void open() {
+    hub_ = attach(listener_.routes(), options_, [current = current_, secure = faces_.secure](signalr::Hub& made) {
       add_test_methods(made);
-      made.negotiate_with(test::negotiation_cookies());
+      made.negotiate_with(test::negotiation_cookies(secure));
       *current = made.weak_from_this();
     });
-  };
-  auto hub = open();
-  auto fallback = attach(routes, without_websockets(options));
-  test::Tokens tokens;
-  auto locked = attach(routes, authorized(options), [tokens](signalr::Hub& made) {
-    add_calls(made);
-    made.authorize([tokens](const http::Request& request) { return tokens.allow(request); });
-  });
-  auto echo = attach(routes, {.path = "/echo", .plain = "", .origins = options.origins}, test::serve_echo);
-  auto faces = test::add_faces(routes, options.origins, tokens, current, argument.value("webworker", ""));
-  std::cout << json{{"port", *port}} << std::endl;
+  }
 
+  signalr::HubOptions options_;
+  test::Faces faces_;
+  http::Listener listener_;
+  std::shared_ptr<std::weak_ptr<signalr::Hub>> current_ = std::make_shared<std::weak_ptr<signalr::Hub>>();
+  Attached hub_;
+  std::vector<Attached> hubs_;  ///< the others
+  std::vector<http::Route> routes_;
+};
+
+/// Takes commands until there are no more.
+void serve(Site& site) {
   std::string line;
   json records = json::array();
   while (std::getline(std::cin, line)) {
@@ -276,17 +302,31 @@ int main(int argc, char** argv) {
     if (command.contains("publish")) records.insert(records.end(), command["publish"].begin(), command["publish"].end());
     if (!records.empty() && (!command.contains("publish") || std::cin.rdbuf()->in_avail() <= 0)) {
       auto batch = read_batch(std::exchange(records, json::array()));
-      while (!hub->hub().publish(batch)) std::this_thread::yield();
+      while (!site.hub().publish(batch)) std::this_thread::yield();
     }
-    if (command.contains("retire")) {
-      hub.reset();
-      hub = open();
-    }
-    std::cout << figures(hub->hub().counters()) << std::endl;
+    if (command.contains("retire")) site.retire();
+    std::cout << figures(site.hub().counters()) << std::endl;
   }
-  hub.reset();
-  fallback.reset();
-  locked.reset();
-  echo.reset();
-  listener.stop();
+}
+
+int main(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);  // so that it shows what has come already
+  json argument = argc > 1 ? json::parse(argv[1]) : json::object();
+  signalr::HubOptions options = read_options(argument);
+  test::Faces faces{.origins = options.origins, .webworker = argument.value("webworker", "")};
+  Site site(options, faces, std::nullopt);
+  auto port = site.start();
+  std::optional<Site> secure;
+  Result<std::uint16_t> secure_port = 0;
+  if (argument.contains("tls")) {
+    faces.secure = true;
+    secure.emplace(options, faces, http::Tls{argument["tls"].value("cert", ""), argument["tls"].value("key", "")});
+    secure_port = secure->start();
+  }
+  if (!port || !secure_port) {
+    std::cerr << (port ? secure_port : port).error().what << '\n';
+    return 1;
+  }
+  std::cout << json{{"port", *port}, {"secure_port", *secure_port}} << std::endl;
+  serve(site);
 }
