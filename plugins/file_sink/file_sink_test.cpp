@@ -8,6 +8,7 @@
 
 #include "plugins/file_sink/lines_file.h"
 #include "runner/config/plugin.h"
+#include "runner/stage/begun_files.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/test_host.h"
 
@@ -35,7 +36,7 @@ Batch reading(double humidity) {
   return batch;
 }
 
-std::unique_ptr<Sink> sink_of(test::TestHost& host, const fs::path& path, bool envelope) {
+std::unique_ptr<Sink> sink_of(test::TestHost& host, const fs::path& path, bool envelope, bool append = true) {
   config::Problems problems("test.yaml");
   config::Node node;
   node.kind = config::Node::Kind::map;
@@ -47,6 +48,7 @@ std::unique_ptr<Sink> sink_of(test::TestHost& host, const fs::path& path, bool e
   };
   put("path", path.string());
   put("envelope", envelope ? "true" : "false");
+  put("append", append ? "true" : "false");
   auto make = file_sink_plugin().parse(node, problems);
   REQUIRE(make);
   return std::get<std::unique_ptr<Sink>>(make(host.context()));
@@ -96,6 +98,24 @@ TEST_CASE("append: false empties the file at the start, and only then") {
   REQUIRE(file.open());  // as after an error
   REQUIRE(file.write("{\"a\":2}\n"));
   CHECK(text_of(path) == "{\"a\":1}\n{\"a\":2}\n");
+}
+
+TEST_CASE("append: false leaves what this run has begun to the stage's successor") {
+  auto host = test::TestHost::make();
+  BegunFiles begun;
+  host->provide(begun);
+  fs::path path = host->folder.write("out.jsonl", "{\"old\":1}\n");
+  auto first = sink_of(*host, path, false, false);
+  REQUIRE(first->connect().has_value());
+  REQUIRE(first->write(reading(50)).has_value());
+  auto successor = sink_of(*host, host->folder.path() / "." / "out.jsonl", true, false);
+  REQUIRE(successor->connect().has_value());
+  CHECK(text_of(path) == "{\"humidity\":50.0}\n");
+
+  fs::path other = host->folder.write("other.jsonl", "{\"old\":1}\n");
+  auto elsewhere = sink_of(*host, other, false, false);
+  REQUIRE(elsewhere->connect().has_value());
+  CHECK(text_of(other).empty());
 }
 
 TEST_CASE("after a rotation lines go to a new file") {

@@ -34,6 +34,9 @@ class LinesFile {
   /// ErrorKind::invalid where the path can never be written by this process as things stand (no such folder, no right).
   Result<void> open();
 
+  /// The first open() is no start: it empties nothing, whatever `append` says.
+  void keep_contents() { options_.append = true; }
+
   /// What open() would refuse as ErrorKind::invalid; leaves the file as it is.
   Result<void> preflight() const;
   Result<void> write(std::string_view lines);

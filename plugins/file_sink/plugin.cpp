@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "plugins/file_sink/lines_file.h"
+#include "runner/stage/begun_files.h"
 #include "runner/stage/json.h"
 #include "runner/stage/preflight.h"
 
@@ -21,7 +22,10 @@ class FileSink final : public Sink, public Preflight {
     static void describe(config::Fields<Config>& f) {
       f.field("path", &Config::path).required().doc("The file; its folder must exist.");
       f.field("append", &Config::append)
-          .doc("Writes behind what the file holds. `false` empties it at every start, with whatever an earlier run settled.");
+          .doc(
+              "Writes behind what the file holds. `false` empties it at every start of Millrace, with whatever an earlier run "
+              "settled; a "
+              "reload leaves a file that this run has begun.");
       f.field("envelope", &Config::envelope).doc("Puts `device`, `time`, `kind` and `meta` around the record's fields.");
       f.choice("sync", &Config::sync, {{"os", false}, {"always", true}})
           .doc(
@@ -32,12 +36,18 @@ class FileSink final : public Sink, public Preflight {
   };
 
   FileSink(const Config& config, Context context)
-      : context_(std::move(context)), envelope_(config.envelope), file_({config.path.path, config.append, config.sync}) {}
+      : context_(std::move(context)),
+        path_(config.path.path),
+        envelope_(config.envelope),
+        file_({config.path.path, config.append, config.sync}) {}
 
   Result<void> preflight() override { return file_.preflight(); }
 
   Result<void> connect() override {
+    auto* begun = context_.service<BegunFiles>();
+    if (begun && begun->contains(path_)) file_.keep_contents();
     auto opened = file_.open();
+    if (opened && begun) begun->add(path_);
     if (opened && file_.cut_off() > 0)
       context_.log(LogLevel::warning,
                    fmt::format("cut off a torn last line of {} bytes; its batch comes again", file_.cut_off()));
@@ -59,6 +69,7 @@ class FileSink final : public Sink, public Preflight {
 
  private:
   Context context_;
+  std::filesystem::path path_;
   bool envelope_;
   file_sink::LinesFile file_;
   std::string lines_;

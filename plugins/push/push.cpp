@@ -53,6 +53,12 @@ Result<void> Push::load_pending() {
   auto pending = store_->pending_deliveries(context_.pipeline(), context_.stage());
   if (!pending) return pending.error();
   for (const store::Delivery& delivery : *pending) restore(delivery);
+  if (!orphans_.empty())
+    context_.log(
+        LogLevel::warning,
+        fmt::format("{} messages wait for targets that the stage no longer names, the first of them {}; they are given "
+                    "up {} after they were made",
+                    orphans_.size(), orphans_.front().delivery.target, config::show_duration(config_.retry.ttl)));
   return {};
 }
 
@@ -62,8 +68,10 @@ void Push::restore(const store::Delivery& delivery) {
   auto message = Message::load(body.substr(std::min(line + 1, body.size())));
   if (!message) return give_up(delivery.id, {}, delivery.attempts, delivery.target, message.error().what);
   auto seat = std::ranges::find(seats_, body.substr(0, line), [](const Seat& s) { return std::string_view(s.target.key()); });
-  if (seat == seats_.end())
-    return give_up(delivery.id, *message, delivery.attempts, delivery.target, "the stage no longer names this target");
+  if (seat == seats_.end()) {
+    orphans_.push_back({delivery, std::move(*message), from_millis(delivery.created_ms) + config_.retry.ttl});
+    return;
+  }
   Parcel parcel{delivery.id, static_cast<std::size_t>(seat - seats_.begin()), std::move(*message)};
   parcel.created = from_millis(delivery.created_ms);
   parcel.next_try = from_millis(delivery.next_try_ms);
@@ -133,6 +141,7 @@ Result<void> Push::commit(store::Commit commit) const {
 }
 
 Result<void> Push::tick(Time now) {
+  give_up_orphans(now);
   auto recorded = take_replies(now);
   send_due(now);
   return recorded;
@@ -224,14 +233,24 @@ void Push::give_up(std::string_view id, const Message& message, std::size_t atte
   context_.reject(record, rejected(fmt::format("{}: {}", target, error)));
 }
 
+void Push::give_up_orphans(Time now) {
+  std::erase_if(orphans_, [&](const Orphan& orphan) {
+    if (now < orphan.expiry) return false;
+    give_up(orphan.delivery.id, orphan.message, orphan.delivery.attempts, orphan.delivery.target,
+            "the stage no longer names this target");
+    return true;
+  });
+}
+
 void Push::send_due(Time now) {
   for (Parcel* parcel : queue_.due(now, most_under_way - under_way_)) {
     parcel->under_way = true;
     ++under_way_;
     courier_->submit(seats_[parcel->target].target.request(parcel->message, parcel->id, now, config_.secret.text));
   }
-  waiting_.set(queue_.size());
+  waiting_.set(queue_.size() + orphans_.size());
   next_tick_ = under_way_ < most_under_way ? queue_.next_due() : std::nullopt;
+  for (const Orphan& orphan : orphans_) next_tick_ = std::min(next_tick_.value_or(orphan.expiry), orphan.expiry);
   if (!updates_.empty()) next_tick_ = now;
 }
 
@@ -249,8 +268,8 @@ Result<void> Push::finish(End end) {
     courier_->wait(100ms, {});
     if (auto taken = take_replies(context_.now()); !taken) return taken;
   }
-  if (queue_.size() > 0)
-    context_.log(LogLevel::info, fmt::format("{} messages wait in the history for the next start", queue_.size()));
+  if (std::size_t waiting = queue_.size() + orphans_.size(); waiting > 0)
+    context_.log(LogLevel::info, fmt::format("{} messages wait in the history for the next start", waiting));
   return {};
 }
 

@@ -49,6 +49,14 @@ class Push final : public Sink {
     bool locked_out = false;  ///< it refused our credentials, and the operator knows
   };
 
+  /// A message to a target that the stage does not name. It waits in the history for as long as any other: the version of the
+  /// file without the target may be taken back, or not have been meant.
+  struct Orphan {
+    store::Delivery delivery;
+    Message message;
+    Time expiry;
+  };
+
   Result<void> load_pending();
   void restore(const store::Delivery& delivery);
   bool addressed_to_us(const Record& record) const;
@@ -62,6 +70,7 @@ class Push final : public Sink {
   void give_up(std::string_view id, const Message& message, std::size_t attempts, std::string_view target,
                const std::string& error);
   void send_due(Time now);
+  void give_up_orphans(Time now);
 
   Config config_;
   Context context_;
@@ -71,6 +80,7 @@ class Push final : public Sink {
   store::Store* store_ = nullptr;
   std::unique_ptr<Courier> courier_;
   Queue queue_;
+  std::vector<Orphan> orphans_;
   std::size_t under_way_ = 0;
   std::vector<store::DeliveryUpdate> updates_;  ///< known here, not yet in the history
   std::optional<Time> next_tick_;

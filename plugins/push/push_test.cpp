@@ -258,7 +258,7 @@ TEST_CASE("what was not delivered goes out after a restart, with the same id") {
   CHECK_FALSE(stage.push->next_tick());
 }
 
-TEST_CASE("a target that the file no longer names gives up its messages") {
+TEST_CASE("messages to a target that the file no longer names wait for it until their time is over") {
   HttpReceiver gone(statuses({500})), other;
   Stage stage({gone.url()});
   stage.notify("n1");
@@ -267,8 +267,32 @@ TEST_CASE("a target that the file no longer names gives up its messages") {
   stage.config.to = {other.url()};
   stage.start();
   REQUIRE(stage.push->tick(stage.now()));
+  CHECK(stage.host->rejects.empty());
+  CHECK(stage.pending().size() == 1);
+  CHECK(stage.host->gauge("waiting").value() == 1);
+  CHECK_THAT(stage.host->logs().back(), Catch::Contains("1 messages wait for targets that the stage no longer names"));
+  stage.advance();
+  CHECK(stage.now() == from_millis(1'000'000) + stage.config.retry.ttl);
+  CHECK(other.requests().empty());
+  REQUIRE(stage.host->rejects.size() == 1);
   CHECK_THAT(stage.host->rejects.at(0).what, Catch::EndsWith("the stage no longer names this target"));
   CHECK(stage.pending().empty());
+}
+
+TEST_CASE("a target that is named again gets what waited for it") {
+  HttpReceiver back(statuses({500, 200})), other;
+  Stage stage({back.url()});
+  stage.notify("n1");
+  stage.run_until([&] { return stage.count("failed_attempts") == 1; });
+  for (const auto& to : {other.url(), back.url()}) {
+    stage.push.reset();
+    stage.config.to = {to};
+    stage.start();
+  }
+  stage.advance();
+  stage.run_until([&] { return stage.count("delivered") == 1; });
+  CHECK(back.requests().size() == 2);
+  CHECK(other.requests().empty());
 }
 
 TEST_CASE("a batch that comes again is not sent twice while it waits") {

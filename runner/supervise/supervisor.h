@@ -14,6 +14,7 @@
 #include "runner/http/files.h"
 #include "runner/http/listener.h"
 #include "runner/stage/alert_desks.h"
+#include "runner/stage/begun_files.h"
 #include "runner/stage/wall_clock.h"
 #include "runner/store/inbox_lease.h"
 #include "runner/store/store.h"
@@ -112,6 +113,7 @@ class Supervisor {
     const SystemClock& clock_;
   } wall_{clock_};
   store::Inboxes inboxes_;
+  BegunFiles begun_files_;
   Events events_;
   bool loaded_ = false;  ///< what was named, for the first time
   bool stop_asked_ = false;

@@ -9,6 +9,7 @@ import { Instance } from '../support/millrace.mjs';
 import { Child } from '../support/process.mjs';
 import { readings } from '../support/telemetry.mjs';
 import { readJsonLines, until } from '../support/wait.mjs';
+import { WebhookReceiver } from '../support/webhook.mjs';
 
 const ids = (instance, file = 'out.jsonl') => readJsonLines(instance.path(file)).map((r) => r.messageId);
 const oneToTheLast = (numbers) => assert.deepEqual(numbers, numbers.map((_, i) => i + 1));
@@ -29,6 +30,39 @@ stages:
     await until('records to go on', () => ids(instance).length > before + 20);
   }
   oneToTheLast(ids(instance));
+  await instance.down();
+});
+
+test('a file_sink with append: false keeps what it has written when its options change, and empties at the next start', async (t) => {
+  const pipeline = (more, name = 'filed') => `
+name: ${name}
+stages:
+  - {id: devkit, plugin: emulator, devices: 1, interval: 5ms}
+  - {id: kept, plugin: file_sink, path: out.jsonl, append: false${more}}
+`;
+  const instance = await Instance.start(t, { 'pipeline.yaml': pipeline(''), 'out.jsonl': '{"messageId":-1}\n' });
+  const goesOn = async () => {
+    const before = ids(instance).length;
+    await until('records to go on', () => ids(instance).length > before + 20);
+  };
+  await until('records', () => ids(instance).length > 20);
+  assert.equal(ids(instance)[0], 1, 'the start has emptied it');
+  instance.write('pipeline.yaml', pipeline(', sync: always'));
+  await instance.child.says(/filed: reloaded/);
+  await goesOn();
+  oneToTheLast(ids(instance));
+
+  const before = ids(instance).length;
+  instance.write('pipeline.yaml', pipeline(', sync: always', 'renamed'));
+  await instance.child.says(/renamed: restarted under its new name/);
+  await goesOn();
+  oneToTheLast(ids(instance).slice(0, before));
+  await instance.down();
+
+  const last = ids(instance).length;
+  instance.write('pipeline.yaml', pipeline('').replace('5ms', '1h'));
+  await instance.up();
+  await until('the next start to empty it', () => ids(instance).length < last);
   await instance.down();
 });
 
@@ -108,5 +142,56 @@ ${more}`;
   await until(() => `all published; ${published().size} are; it said:\n${instance.child.stderr}`, () => published().size === 600);
   assert.deepEqual(await rows(), raised, 'the alerts go on as they were');
   await until('all to be connected', async () => (await fetch(`${instance.url}/readyz`)).status === 200);
+  await instance.down();
+});
+
+test('a console that is replaced for a version that is taken back writes every line, once, in order', async (t) => {
+  const pipeline = (more) => `
+name: shown
+stages:
+  - {id: devkit, plugin: emulator, devices: 1, interval: 5ms}
+  - {id: shown, plugin: console${more ? ', envelope: true' : ''}}
+${more}`;
+  const instance = await Instance.start(t, { 'pipeline.yaml': pipeline('') });
+  const lines = () => instance.child.stdout.split('\n').slice(0, -1).map((line) => JSON.parse(line));
+  await until('records', () => lines().length > 20);
+  instance.write('pipeline.yaml', pipeline('  - {id: rival, plugin: signalr, from: devkit, hub: /healthz}\n'));
+  await instance.child.says(/going back to the version that ran/);
+  const before = lines().length;
+  await until('records to go on', () => lines().length > before + 20);
+  assert.ok(!('fields' in lines().at(-1)), 'as the old version writes them');
+  oneToTheLast(lines().map((r) => (r.fields ?? r).messageId));
+  await instance.down();
+});
+
+test('what push could not deliver yet is not given up by a version that is taken back, even one without the target', async (t) => {
+  let up = false;
+  const webhook = await WebhookReceiver.start(t, { answer: () => ({ status: up ? 200 : 503 }) });
+  const elsewhere = await WebhookReceiver.start(t);
+  const pipeline = (url, more = '') => `
+name: told
+stages:
+  - {id: devkit, plugin: emulator, devices: 3, interval: 20ms}
+  - id: climate
+    plugin: alert
+    rules: {level: {watch: {value: humidity}, above: 0, severity: warning}}
+  - {id: phone, plugin: push, to: "${url}/hook", retry: {first: 50ms, max: 200ms}}
+${more}`;
+  const instance = await Instance.start(t, { 'pipeline.yaml': pipeline(webhook.url) });
+  await webhook.received(3);
+  const rows = () => instance.query("select id, status from push_delivery order by id");
+  const waiting = await rows();
+  assert.deepEqual(waiting.map((row) => row.status), ['pending', 'pending', 'pending']);
+
+  instance.write('pipeline.yaml', pipeline(elsewhere.url, '  - {id: rival, plugin: signalr, from: devkit, hub: /healthz}\n'));
+  await instance.child.says(/going back to the version that ran/);
+  up = true;
+  await until(
+    () => `all to be delivered; it said:\n${instance.child.stderr}`,
+    async () => (await rows()).every((row) => row.status === 'delivered'),
+  );
+  assert.deepEqual((await rows()).map((row) => row.id), waiting.map((row) => row.id));
+  assert.deepEqual(await instance.query('select * from dead_letter'), []);
+  assert.equal(elsewhere.requests.length, 0);
   await instance.down();
 });
