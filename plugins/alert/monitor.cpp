@@ -96,6 +96,12 @@ void Monitor::evict(Key& key) {
   free_.push_back(&key);
 }
 
+bool Monitor::had_before(const Key& key, const Arrival& arrival) const {
+  if (!covered(key, arrival)) return false;
+  bool in_hand = message_.source == arrival.source && message_.sequence == arrival.sequence;
+  return !in_hand || std::find(message_.keys.begin(), message_.keys.end(), &key) == message_.keys.end();
+}
+
 bool Monitor::covered(const Key& key, const Arrival& arrival) const {
   if (arrival.source == 0) return false;
   if (key.source == arrival.source) return arrival.sequence <= key.sequence;
@@ -107,6 +113,12 @@ bool Monitor::covered(const Key& key, const Arrival& arrival) const {
 
 void Monitor::cover(Key& key, const Arrival& arrival) {
   if (arrival.source == 0) return;
+  if (message_.source != arrival.source || message_.sequence != arrival.sequence) {
+    message_.source = arrival.source;
+    message_.sequence = arrival.sequence;
+    message_.keys.clear();
+  }
+  message_.keys.push_back(&key);
   if (key.source == 0) key.source = arrival.source;
   if (key.source == arrival.source) {
     key.sequence = arrival.sequence;
@@ -165,6 +177,7 @@ inline void Monitor::fetch_values(const Key& key, Micros time) const {
 }
 
 void Monitor::records(std::span<const Arrival> arrivals) {
+  begin_batch();
   // What a record touches lies far apart where there are many keys: fetched in steps, each ahead of the one that needs it.
   constexpr std::size_t ahead = 12;
   std::array<Key*, 16> coming{};
@@ -188,7 +201,7 @@ void Monitor::records(std::span<const Arrival> arrivals) {
 }
 
 void Monitor::record(const Arrival& arrival, Key* key) {
-  if (key && covered(*key, arrival)) return;
+  if (key && had_before(*key, arrival)) return;
   now_ = std::max(now_, arrival.arrival);
   // Arriving exactly at the deadline is in time.
   if (key && silence_ && key->heard + silence_->silent_after == now_) key->heard = now_;

@@ -52,7 +52,10 @@ class Monitor {
 
   void record(const Arrival& arrival);
 
-  /// The same for several, in order; quicker, as it looks ahead.
+  /// What follows comes from a source's hand anew: a message that it begins with may be one that was had before.
+  void begin_batch() { message_.keys.clear(); }
+
+  /// A batch, in order; quicker, as it looks ahead.
   void records(std::span<const Arrival> arrivals);
   void tick(Micros now);
 
@@ -180,6 +183,7 @@ class Monitor {
   Key* find(const RulePlan& rule, std::string_view name) const;
   Key* create(std::string_view name);
   void evict(Key& key);
+  bool had_before(const Key& key, const Arrival& arrival) const;
   bool covered(const Key& key, const Arrival& arrival) const;
   void cover(Key& key, const Arrival& arrival);
   void record(const Arrival& arrival, Key* key);
@@ -250,6 +254,13 @@ class Monitor {
   Micros ahead_ = 0;
   bool flushed_ = false;
   Watermark common_;  ///< of Scope::source
+
+  /// The message in hand, of which several records may come, one after the other.
+  struct Message {
+    std::uint32_t source = 0;
+    std::uint64_t sequence = 0;
+    std::vector<const Key*> keys;  ///< that have had a record of it
+  } message_;
 
   std::deque<Key> keys_;
   std::vector<Key*> free_;

@@ -227,6 +227,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
       begin(arrivals_.front().arrival);
       return monitor_->records(arrivals_);
     }
+    monitor_->begin_batch();
     for (const Arrival& arrival : arrivals_) {
       bridge(arrival.arrival, arrival.source != 0);
       if (!std::exchange(begun_, true)) monitor_->start(std::min(arrival.arrival, micros(started_)), compiled_.expected);
@@ -247,7 +248,8 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     }
     if (catching_up_ && time_of(seen.time) >= now - options_.time.late) catching_up_ = false;
     seen.key = key_of(record);
-    seen.source = record.source;
+    // Without a number it will not be offered again: QoS 0, or an inbox without room.
+    seen.source = record.sequence == 0 ? 0 : record.source;
     seen.sequence = record.sequence;
     return seen;
   }
