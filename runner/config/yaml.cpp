@@ -3,6 +3,7 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <sstream>
@@ -14,6 +15,24 @@ namespace millrace::config {
 namespace {
 
 Position place(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}; }
+
+/// The library's words in those of a person who typed the text; with what is most often the cause.
+std::string remedy(std::string_view text, const YAML::Exception& e) {
+  for (int line = 0; line < e.mark.line && !text.empty(); ++line)
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  if (text.substr(0, text.find_first_not_of(" \t")).find('\t') != std::string_view::npos)
+    return "a tab cannot indent; use spaces";
+  using namespace YAML::ErrorMsg;
+  if (e.msg == END_OF_SEQ || e.msg == END_OF_MAP) return "this line is indented unlike those above that it belongs to";
+  if (e.msg == MAP_VALUE)
+    return "a ':' where none can be; put quotes around a text that holds ': ' or begins with '{', and indent alike what "
+           "belongs together";
+  if (e.msg == END_OF_MAP_FLOW) return e.msg + ": a '{' is not closed, or a text in it that holds '{' or '}' wants quotes";
+  if (e.msg == END_OF_SEQ_FLOW) return e.msg + ": a '[' is not closed, or a text in it that holds one of []{}# wants quotes";
+  if (e.msg == UNKNOWN_TOKEN || e.msg == ALIAS_NOT_FOUND || e.msg == ANCHOR_NOT_FOUND)
+    return e.msg + ": a text that begins so wants quotes";
+  return e.msg;
+}
 
 /// Of the byte `at`, in characters.
 Position place_of(std::string_view text, std::size_t at) {
@@ -219,7 +238,7 @@ std::optional<Node> parse_yaml(std::string_view text, Problems& problems, YamlLi
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& e) {
-    problems.add(place(e.mark), "not valid YAML: " + e.msg);
+    problems.add(place(e.mark), "not valid YAML: " + remedy(text, e));
     return std::nullopt;
   } catch (const Refused& refused) {
     problems.add(refused.at, refused.what);

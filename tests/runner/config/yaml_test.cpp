@@ -40,6 +40,31 @@ TEST_CASE("broken YAML names the place") {
   CHECK(texts[0].starts_with("p.yaml:2:"));
 }
 
+TEST_CASE("what breaks YAML most often is told with its remedy") {
+  auto only = [](std::string_view text) {
+    auto texts = problems_of(text);
+    REQUIRE(texts.size() == 1);
+    return texts[0];
+  };
+  const std::string tab = "a tab cannot indent; use spaces";
+  CHECK(only("s:\n\t- id: a\n") == "p.yaml:2:2: not valid YAML: " + tab);
+  CHECK(only("s:\n  - id: a\n\tplugin: x\n") == "p.yaml:3:1: not valid YAML: " + tab);
+
+  const std::string uneven = "this line is indented unlike those above that it belongs to";
+  CHECK(only("s:\n  - id: a\n   plugin: x\n") == "p.yaml:3:4: not valid YAML: " + uneven);
+  CHECK(only("s:\n  - id: a\n  plugin: x\n") == "p.yaml:3:3: not valid YAML: " + uneven);
+
+  CHECK(only("m: {key}: hot\n")
+            .ends_with("put quotes around a text that holds ': ' or begins with '{', and indent alike what belongs together"));
+  CHECK(only("m: up: hot\n")
+            .ends_with("put quotes around a text that holds ': ' or begins with '{', and indent alike what belongs together"));
+  CHECK(
+      only("s:\n  - {id: a, plugin: x\n").ends_with("a '{' is not closed, or a text in it that holds '{' or '}' wants quotes"));
+  CHECK(only("t: [a/{device}/#]\n").ends_with("a '[' is not closed, or a text in it that holds one of []{}# wants quotes"));
+  CHECK(only("t: @x\n").ends_with("a text that begins so wants quotes"));
+  CHECK(only("t: *\n").ends_with("a text that begins so wants quotes"));
+}
+
 TEST_CASE("an alias stands at its own place, with the anchor's content") {
   Problems problems("p.yaml");
   auto root = parse_yaml("a: &x {k: 1}\nb: *x\n", problems);
