@@ -49,9 +49,11 @@ export function age(milliseconds: number): string {
   return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`;
 }
 
-const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const long = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const dated = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+// By 24 hours everywhere: "07:02:30 PM" has no room below a chart, nor beside the line's condition.
+const hours = { hourCycle: "h23" } as const;
+const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", ...hours });
+const long = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", ...hours });
+const dated = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", ...hours });
 
 export const clock = (time: number): string => short.format(time);
 
