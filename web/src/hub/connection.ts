@@ -16,6 +16,9 @@ import { retryDelay } from "./retry.ts";
 /** Milliseconds to wait for an answer before the next attempt: a network that swallows packets says nothing. */
 const ANSWER = 10_000;
 
+/** Milliseconds between two questions to the history. */
+const RECALL = 30_000;
+
 export interface Line {
   /** Tries at once instead of after the rest of the wait: the device woke up or has a network again. */
   hurry(): void;
@@ -51,12 +54,31 @@ export function connect(address: string, store: Store, ready: Promise<void> = Pr
       return () => clearTimeout(timer);
     },
   });
+  // The hub tells of changes alone: what is open the history knows. Asked again now and then, as it knows of pipelines besides
+  // that do not speak on this hub.
+  let asked = 0;
+  const recall = async (): Promise<void> => {
+    const mine = ++asked;
+    store.alerts.ask();
+    try {
+      const answer = await fetch("api/alerts?state=open&limit=200");
+      const open: unknown = answer.ok && (await answer.json());
+      if (mine === asked) store.hearHistory(open);
+    } catch {
+      // The next time, or after the next connection.
+    }
+  };
+  let recalling: number | undefined;
   const live = (): void => {
     renewal.follow(token);
     store.setLink("live", Date.now());
+    window.clearInterval(recalling);
+    recalling = window.setInterval(recall, RECALL);
+    void recall();
   };
   const lost = (error: unknown): void => {
     renewal.stop();
+    window.clearInterval(recalling);
     store.setLink("lost", Date.now(), reasonOf(error));
   };
 

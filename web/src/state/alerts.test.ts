@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AlertBook, gravity, isOpen } from "./alerts.ts";
-import type { Transition } from "./message.ts";
+import { readIncidents, type Transition } from "./message.ts";
 
 function transition(change: Partial<Transition>): Transition {
   return {
@@ -76,6 +76,71 @@ test("after a lost connection what was open is no longer certain, until news of 
   assert.equal(book.open()[0]?.certain, false);
   book.hear(transition({ from: "FIRING", to: "FIRING", level: "critical", time: 2_000 }));
   assert.equal(book.open()[0]?.certain, true);
+});
+
+// As `GET /api/alerts` tells of one.
+const listed = (change: object): object => ({
+  incident: "i1", rule: "hot", key: "a", state: "FIRING", level: "critical", opened: 500, changed: 1_000, value: 31, message: "a is hot", ...change,
+});
+
+function recall(book: AlertBook, alerts: object[], next?: string): void {
+  const read = readIncidents(next === undefined ? { alerts } : { alerts, next }) ?? assert.fail("not understood");
+  book.recall(read.open, read.all);
+}
+
+test("what was open before the page was is known from the history, without being news", () => {
+  const book = new AlertBook();
+  assert.ok(!book.complete);
+  book.ask();
+  recall(book, [listed({ acked_by: "ann" }), { incident: "nonsense" }]);
+  assert.deepEqual(
+    book.open().map(({ id, since, acked, message }) => [id, since, acked, message]),
+    [["i1", 500, "ann", "a is hot"]],
+  );
+  assert.ok(book.complete);
+  assert.equal(book.events.length, 0);
+  book.hear(transition({ from: "FIRING", to: "OK", time: 2_000 }));
+  assert.equal(book.open().length, 0);
+});
+
+test("what ended while the line was down is over once the history is asked, and nothing is in doubt", () => {
+  const book = new AlertBook();
+  book.hear(transition({ incident: "ended" }));
+  book.hear(transition({ incident: "goes on" }));
+  book.doubt();
+  book.ask();
+  recall(book, [listed({ incident: "goes on" })]);
+  assert.deepEqual(
+    book.open().map(({ id, certain }) => [id, certain]),
+    [["goes on", true]],
+  );
+  recall(book, [], "a page follows");
+  assert.equal(book.open().length, 1);
+});
+
+test("what moves between question and answer is as it moved", () => {
+  const book = new AlertBook();
+  book.ask();
+  book.hear(transition({ incident: "new" }));
+  book.hear(transition({ incident: "over", from: "FIRING", to: "OK" }));
+  recall(book, [listed({ incident: "over" })]);
+  assert.deepEqual(
+    book.open().map((incident) => incident.id),
+    ["new"],
+  );
+});
+
+test("an acknowledgement says who, keeps the message, and is void once it gets worse", () => {
+  const book = new AlertBook();
+  book.hear(transition({}));
+  book.hear(transition({ from: "FIRING", time: 2_000, reason: "ack:ann", message: "hot acknowledged by ann" }));
+  assert.deepEqual([book.open()[0]?.acked, book.open()[0]?.message], ["ann", "a is hot"]);
+  book.hear(transition({ from: "FIRING", time: 3_000, level: "critical", reason: "escalated" }));
+  assert.equal(book.open()[0]?.acked, "");
+});
+
+test("an answer of the history that is none is not taken for one", () => {
+  for (const none of [undefined, false, {}, { alerts: 3 }, []]) assert.equal(readIncidents(none), undefined);
 });
 
 test("the book stays bounded, and what is open stays before what is over", () => {

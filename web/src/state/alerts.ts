@@ -11,9 +11,11 @@ export interface Incident {
   level: string;
   value: number | undefined;
   message: string;
-  /** When it opened, as far as this page saw. */
+  /** When it opened, as far as this page knows. */
   since: number;
   changed: number;
+  /** Who has seen to it; empty if nobody. */
+  acked: string;
   /** False once the connection was lost after the last news: what it became meanwhile is not known here. */
   certain: boolean;
 }
@@ -45,6 +47,10 @@ export class AlertBook {
   private incidents = new Map<string, Incident>();
   private log: AlertEvent[] = [];
   private arrivals = 0;
+  /** The incidents that moved since the history was asked. */
+  private moved = new Set<string>();
+  /** Whether the history has said what was open before this page was. */
+  complete = false;
 
   /** Newest first. */
   get events(): readonly AlertEvent[] {
@@ -85,12 +91,29 @@ export class AlertBook {
     for (const incident of this.incidents.values()) incident.certain = false;
   }
 
+  /** The history is being asked what is open: from now on what is heard is newer than its answer. */
+  ask(): void {
+    this.moved.clear();
+  }
+
+  /** Takes in what was open when the history was asked; if that is `all`, what is not among it has ended. */
+  recall(open: readonly Incident[], all: boolean): void {
+    const listed = new Map(open.map((incident) => [incident.id, incident]));
+    for (const incident of this.incidents.values()) {
+      if (all && isOpen(incident.state) && !this.moved.has(incident.id) && !listed.has(incident.id)) incident.state = "OK";
+    }
+    for (const [id, incident] of listed) if (!this.moved.has(id)) this.put(incident);
+    this.complete = true;
+  }
+
   private move(transition: Transition): void {
     const known = this.incidents.get(transition.incident);
+    this.moved.add(transition.incident);
     if (known && transition.time < known.changed) return;
     const reopened = !known || !isOpen(known.state);
-    this.incidents.delete(transition.incident);
-    this.incidents.set(transition.incident, {
+    const { reason } = transition;
+    const ack = reason.startsWith("ack:");
+    this.put({
       id: transition.incident,
       rule: transition.rule,
       key: transition.key,
@@ -98,11 +121,17 @@ export class AlertBook {
       // Without a level of its own, or "ok" while it is not over yet, it is as bad as it was.
       level: (isOpen(transition.to) && transition.level === "ok" ? "" : transition.level) || known?.level || "",
       value: transition.value ?? known?.value,
-      message: transition.message || known?.message || "",
+      message: (ack && known?.message) || transition.message || known?.message || "",
       since: reopened ? transition.time : known.since,
       changed: transition.time,
+      acked: ack ? reason.slice(4) : reopened || reason === "escalated" ? "" : known.acked,
       certain: true,
     });
+  }
+
+  private put(incident: Incident): void {
+    this.incidents.delete(incident.id);
+    this.incidents.set(incident.id, incident);
     if (this.incidents.size > INCIDENTS) this.evict();
   }
 

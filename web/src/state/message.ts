@@ -1,4 +1,7 @@
-// The hub's two messages, read from what arrived. Whoever sends nonsense is ignored, and the caller counts it.
+// The hub's two messages and the history's answer, read from what arrived. Whoever sends nonsense is ignored, and the caller
+// counts it.
+
+import type { Incident } from "./alerts.ts";
 
 export interface Reading {
   device: string;
@@ -65,6 +68,18 @@ export function readAlert(argument: unknown): Transition | undefined {
     message: textOf(message),
     reason: textOf(reason),
   };
+}
+
+/** The open incidents in the answer of `GET /api/alerts`, and whether they are all; nothing if it is none. */
+export function readIncidents(answer: unknown): { open: Incident[]; all: boolean } | undefined {
+  if (!isObject(answer) || !Array.isArray(answer.alerts)) return undefined;
+  const open = answer.alerts.flatMap((entry): Incident[] => {
+    const last = isObject(entry) ? readAlert({ ...entry, to: entry.state, time: entry.changed }) : undefined;
+    if (!last || !isTime(entry.opened)) return [];
+    const { incident, rule, key, to, level, value, time, message } = last;
+    return [{ id: incident, rule, key, state: to, level, value, message, since: entry.opened, changed: time, acked: textOf(entry.acked_by), certain: true }];
+  });
+  return { open, all: answer.next === undefined };
 }
 
 // Within what a Date can show.

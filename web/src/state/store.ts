@@ -3,7 +3,7 @@
 
 import { AlertBook, type AlertEvent } from "./alerts.ts";
 import { Device } from "./device.ts";
-import { readAlert, readTelemetry } from "./message.ts";
+import { readAlert, readIncidents, readTelemetry } from "./message.ts";
 
 export type LinkState = "connecting" | "live" | "lost";
 
@@ -78,6 +78,14 @@ export class Store {
     if (!transition) this.malformed += 1;
     else if (this.alerts.hear(transition)) this.news.push(this.alerts.events[0] as AlertEvent);
     if (this.news.length > 50) this.news.shift();
+    this.changed();
+  }
+
+  /** What the history answered to what was asked at `alerts.ask()`. */
+  hearHistory(answer: unknown): void {
+    const read = readIncidents(answer);
+    if (!read) return;
+    this.alerts.recall(read.open, read.all);
     this.changed();
   }
 

@@ -14,7 +14,7 @@ export function Alerts({ store, now, opened }: { store: Store; now: number; open
         <h1 id="alerts-title" tabIndex={-1}>
           Alerts
         </h1>
-        <p class="aside">since {clock(opened)}, when this page opened</p>
+        <p class="aside">changes since {clock(opened)}, when this page opened</p>
       </header>
       <AlertList store={store} now={now} level={2} />
     </section>
@@ -44,7 +44,7 @@ export function AlertList({ store, now, level, limit = Infinity, of }: ListProps
       </Heading>
       {open.length === 0 && (
         <p class="calm">
-          <Shape tone="over" /> Nothing is open.
+          <Shape tone="over" /> {store.alerts.complete ? "Nothing is open." : "Nothing that this page knows of."}
         </p>
       )}
       <ul class="incidents">
@@ -81,6 +81,7 @@ function IncidentCard({ incident, now, name }: { incident: Incident; now: number
           <span>
             since <time dateTime={iso(incident.since)}>{moment(incident.since, now)}</time> ({age(now - incident.since)})
           </span>
+          {incident.acked && <span>acknowledged by {incident.acked}</span>}
           {!incident.certain && <span class="doubt">as of {clock(incident.changed)}: the line was down since</span>}
         </p>
       </div>
@@ -101,7 +102,7 @@ function EventRow({ event, now, name }: { event: AlertEvent; now: number; name: 
         </p>
         <p class="facts">
           <span class="state">
-            {event.from && (
+            {event.from && event.from !== event.to && (
               <>
                 {event.from} <span aria-hidden="true">→</span>
                 <span class="unseen"> to </span>{" "}
