@@ -152,13 +152,22 @@ struct Asked final : http::Exchange::Peer {
   void when_gone(std::function<void()> then) override { gone = std::move(then); }
 };
 
-/// A key that is the same in every run.
+/// Gone when the process ends.
+struct Folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / fmt::format("millrace-fuzz-{}", ::getpid());
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+};
+
+/// A key that is the same all through the process.
 std::shared_ptr<http::TokenKeys> keys() {
-  static const auto made = [] {
-    auto folder = std::filesystem::temp_directory_path() / fmt::format("millrace-fuzz-{}", ::getpid());
-    std::filesystem::create_directories(folder);
-    return std::make_shared<http::TokenKeys>(http::TokenKeys::file_in(folder));
-  }();
+  static const Folder folder;
+  static const auto made = std::make_shared<http::TokenKeys>(http::TokenKeys::file_in(folder.path));
   return made;
 }
 
