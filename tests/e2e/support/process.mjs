@@ -1,7 +1,7 @@
 // Child processes that a test starts, and that are gone when it ends, however it ends.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,11 +18,48 @@ export async function freePort() {
   return port;
 }
 
-/// A folder that is gone after test `t`.
+const duties = new WeakMap();
+
+/// Does `duty` after test `t`, and before what was asked for earlier: who writes into a folder is gone before the folder.
+function afterwards(t, duty) {
+  if (!duties.has(t)) {
+    duties.set(t, []);
+    t.after(async () => {
+      const failures = [];
+      for (const each of duties.get(t).reverse()) {
+        try {
+          await each();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw failures[0];
+    });
+  }
+  duties.get(t).push(duty);
+}
+
+const FOLDER = 'millrace-e2e-';
+const remove = (folder) => rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+
+/// A folder that is gone after test `t`. One whose test process was killed goes with the next test that makes one.
 export function temporaryFolder(t) {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-e2e-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  for (const name of readdirSync(tmpdir())) {
+    const owner = new RegExp(`^${FOLDER}(\\d+)-`).exec(name)?.[1];
+    if (owner && !isAlive(Number(owner))) remove(join(tmpdir(), name));
+  }
+  const folder = mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`));
+  afterwards(t, () => remove(folder));
   return folder;
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code !== 'ESRCH';
+  }
 }
 
 /// A child with what it said so far in `stdout` and `stderr`. Ended with SIGKILL after test `t` if it still runs.
@@ -39,7 +76,7 @@ export class Child {
       this.process.once('close', (code, signal) => resolve({ code, signal }));
     });
     this.exited.catch(() => {});
-    t.after(() => this.kill());
+    afterwards(t, () => this.kill());
   }
 
   get pid() {
