@@ -23,6 +23,8 @@ Hub::Hub(std::shared_ptr<http::Loop> loop, HubOptions options)
     : loop_(std::move(loop)),
       options_(std::move(options)),
       origins_(options_.origins),
+      negotiations_(options_.negotiations),
+      rest_requests_(options_.rest_requests),
       latest_(std::max<std::uint32_t>(options_.series, 1)),
       history_(options_.history),
       epoch_(http::random_text(6)),

@@ -23,6 +23,7 @@
 #include "plugins/signalr/upstream.h"
 #include "runner/http/access.h"
 #include "runner/http/origin.h"
+#include "runner/http/rate_limit.h"
 #include "runner/http/routes.h"
 #include "runner/stage/context.h"
 #include "runner/stage/error.h"
@@ -43,7 +44,9 @@ struct HubOptions {
   Time flush{0};                           ///< how long records gather before they go out
   std::size_t message_bytes = 32U << 10U;  ///< of one message from a client
 
-  double message_rate = 1000;          ///< a client's messages a second, and in a burst
+  double message_rate = 1000;                                     ///< a client's messages a second, and in a burst
+  http::Rate negotiations{.per_second = 200, .at_once = 1000};    ///< of one user or address
+  http::Rate rest_requests{.per_second = 1000, .at_once = 5000};  ///< likewise
   std::size_t replay_bytes = 100'000;  ///< kept for a client that may reconnect without loss; 0: that is not offered
 
   Time token_lifetime = std::chrono::minutes(5);  ///< of the token that negotiate hands out; its connection ends with it
@@ -79,6 +82,7 @@ struct HubCounters {
   Counter invocations;
   Counter ended_by_client, ended_handshake, ended_timeout, ended_protocol, ended_slow, ended_shutdown, ended_expired,
       ended_expelled, refused_full;
+  Counter limited;  ///< negotiations and requests of REST beyond their rate
 };
 
 /// A SignalR hub on a listener: its connections, their groups, its methods, and the broadcast of what pipelines publish.
@@ -193,6 +197,11 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   std::vector<const Connection*> present() const;
   std::vector<const Connection*> present(const std::vector<std::string>& groups) const;
 
+  /// When to come again, if whoever asks has asked REST too often; counts the request.
+  std::optional<std::chrono::seconds> limit_rest(const http::Request& request, const http::Identity& who) {
+    return limited(rest_requests_, request, who);
+  }
+
   const http::Access& access() const { return *access_; }
   const std::shared_ptr<http::Loop>& shared_loop() const { return loop_; }
 
@@ -242,6 +251,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   bool admit(const http::Request& request, http::Exchange& exchange);
   std::optional<http::Identity> identify(const http::Request& request, http::Exchange& exchange,
                                          const http::Access::Credentials& credentials);
+  std::optional<std::chrono::seconds> limited(http::RateLimit& limit, const http::Request& request, const http::Identity& who);
   bool belongs_to(const http::Request& request, http::Exchange& exchange, const http::Identity& owner, http::Expiry expiry);
   std::optional<Grant> grant_direct(const http::Request& request, http::Exchange& exchange);
   std::optional<Grant> grant_pending(const http::Request& request, http::Exchange& exchange, std::string& access_token);
@@ -315,6 +325,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   std::unordered_map<std::string, UserGroups, TextHash, std::equal_to<>> user_groups_;
   std::map<std::vector<std::string>, Scope> scopes_;  ///< by their patterns
   std::unordered_map<std::string, Group, TextHash, std::equal_to<>> groups_;
+  http::RateLimit negotiations_, rest_requests_;
   Latest latest_;
   History history_;
   std::string epoch_;

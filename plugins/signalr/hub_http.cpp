@@ -130,6 +130,13 @@ std::optional<http::Identity> Hub::identify(const http::Request& request, http::
   return std::nullopt;
 }
 
+std::optional<std::chrono::seconds> Hub::limited(http::RateLimit& limit, const http::Request& request,
+                                                 const http::Identity& who) {
+  auto again = limit.exceeded(http::asker_of(request, who), now_);
+  if (again) counters_.limited.add();
+  return again;
+}
+
 /// Whether whoever asks is whose connection it is; else they are answered. Of a connection that is there, its own end counts
 /// and not the token's: it may have been renewed.
 bool Hub::belongs_to(const http::Request& request, http::Exchange& exchange, const http::Identity& owner, http::Expiry expiry) {
@@ -154,6 +161,12 @@ std::optional<Hub::Grant> Hub::grant_pending(const http::Request& request, http:
                                              std::string& access_token) {
   auto who = identify(request, exchange, {});
   if (!who) return std::nullopt;
+  if (auto again = limited(negotiations_, request, *who)) {
+    http::Response refusal = http::too_many_requests(*again);
+    for (auto& header : origins_.headers(request)) refusal.headers.push_back(std::move(header));
+    exchange.respond(std::move(refusal));
+    return std::nullopt;
+  }
   Grant grant{.identity = *who};
   if (!who->expires) return grant;
   auto minted = access_->mint(*who, options_.path, options_.token_lifetime);

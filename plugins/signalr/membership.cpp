@@ -140,7 +140,11 @@ bool Hub::join_user(const std::string& user, const std::string& group, std::opti
   if (auto here = by_user_.find(user); here != by_user_.end())
     for (Connection* connection : here->second) join(*connection, group);
   if (!until) return true;
-  if (!user_groups_.contains(user) && user_groups_.size() >= most_users) return false;
+  if (!user_groups_.contains(user) && user_groups_.size() >= most_users) {
+    auto lapsed = [this](const auto& one) { return one.second <= now_; };
+    std::erase_if(user_groups_, [&](const auto& kept) { return std::all_of(kept.second.begin(), kept.second.end(), lapsed); });
+    if (user_groups_.size() >= most_users) return false;
+  }
   UserGroups& groups = user_groups_[user];
   std::erase_if(groups, [&](const auto& one) { return one.first == group || one.second <= now_; });
   if (groups.size() >= most_user_groups) groups.erase(groups.begin());

@@ -233,6 +233,16 @@ void Options::describe(Fields<Options>& f) {
       .doc("Messages a second that one client may send, and at once; what comes faster waits with the client, and is not lost.")
       .min(1)
       .max(1'000'000);
+  f.field("negotiate_rate", &Options::negotiate_rate)
+      .doc(
+          "Negotiations a second of one user, or of one address where no token names a user, and five times as many at once; "
+          "more are answered with 429 and Retry-After. All clients behind one proxy have its address.")
+      .min(1)
+      .max(1'000'000);
+  f.field("rest_rate", &Options::rest_rate)
+      .doc("Requests a second to the hub's REST of one user or address, likewise.")
+      .min(1)
+      .max(1'000'000);
   f.field("keep_alive", &Options::keep_alive)
       .doc("After so long a silence a client is sent a ping; clients expect one every 15 s.")
       .min(100ms)
@@ -267,6 +277,12 @@ void Options::describe(Fields<Options>& f) {
   });
 }
 
+namespace {
+
+http::Rate burst_of_5_seconds(double per_second) { return {.per_second = per_second, .at_once = 5 * per_second}; }
+
+}  // namespace
+
 HubOptions Options::hub_options() const {
   HubOptions made;
   made.path = hub;
@@ -281,6 +297,8 @@ HubOptions Options::hub_options() const {
   made.replay_bytes = replay_buffer.count;
   made.message_bytes = message_size.count;
   made.message_rate = message_rate;
+  made.negotiations = burst_of_5_seconds(negotiate_rate);
+  made.rest_requests = burst_of_5_seconds(rest_rate);
   made.keep_alive = std::chrono::ceil<HubOptions::Time>(keep_alive);
   made.client_timeout = std::chrono::ceil<HubOptions::Time>(client_timeout);
   made.handshake_timeout = std::chrono::ceil<HubOptions::Time>(handshake_timeout);

@@ -58,6 +58,8 @@ struct Options {
   config::Bytes replay_buffer{100'000};
   config::Bytes message_size{32U << 10U};
   std::uint32_t message_rate = 1000;
+  std::uint32_t negotiate_rate = 200;
+  std::uint32_t rest_rate = 1000;
   Duration keep_alive = 15s;
   Duration client_timeout = 30s;
   Duration handshake_timeout = 15s;

@@ -43,14 +43,14 @@ std::string escaped(std::string_view path) {
   return text;
 }
 
-/// Whether the request's token lets it through; else it is answered.
-bool admitted(const http::Access& access, const http::Request& request, http::Exchange& exchange) {
+/// Who asks, if the request's token lets it through; else it is answered.
+std::optional<http::Identity> admitted(const http::Access& access, const http::Request& request, http::Exchange& exchange) {
   auto token = http::Access::bearer(request);
   auto who = token ? access.verify(*token) : Result<http::Identity>(rejected("there is no token"));
-  if (who && who->may(http::Right::command)) return true;
+  if (who && who->may(http::Right::command)) return std::move(*who);
   if (who) {
     exchange.respond(http::Access::forbidden());
-    return false;
+    return std::nullopt;
   }
   std::string path = request.path;
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
@@ -61,9 +61,10 @@ bool admitted(const http::Access& access, const http::Request& request, http::Ex
     for (const std::string& form : {path, escaped(path)})
       urls.push_back(std::string(scheme).append(host ? *host : "").append(form));
   std::vector<std::string_view> audiences(urls.begin(), urls.end());
-  if (token && access.verify_only(*token, audiences)) return true;
+  if (token) who = access.verify_only(*token, audiences);
+  if (who) return std::move(*who);
   exchange.respond(http::Access::unauthorized());
-  return false;
+  return std::nullopt;
 }
 
 /// `/groups/a/connections/b` taken apart. Names may hold a slash, so that the words around them decide.
@@ -243,7 +244,13 @@ class Operation {
 }  // namespace
 
 void answer_rest(Hub& hub, const http::Request& request, http::Exchange exchange, std::string_view path, bool first_version) {
-  if (!admitted(hub.access(), request, exchange)) return;
+  auto who = admitted(hub.access(), request, exchange);
+  if (!who) return;
+  if (auto again = hub.limit_rest(request, *who)) {
+    http::Response refusal = error(429, "TooManyRequests", "Too many requests: come again later.");
+    refusal.headers.emplace_back("Retry-After", std::to_string(again->count()));
+    return exchange.respond(std::move(refusal));
+  }
   auto version = request.parameter("api-version");
   if (version && std::find(versions.begin(), versions.end(), *version) == versions.end())
     return exchange.respond(bad_request("This api-version is not known; 2022-06-01 is."));

@@ -46,7 +46,9 @@ inline std::string value_of(std::string_view device, std::int64_t value) {
 /// A listener with a hub, at its default path and with a plain WebSocket unless told otherwise, and a stage's hold on it.
 class LiveHub {
  public:
-  explicit LiveHub(HubOptions with = {}) : options(std::move(with)) {
+  /// `keys` are those of the tokens, which are looked at where clients bring them.
+  explicit LiveHub(HubOptions with = {}, std::shared_ptr<http::TokenKeys> keys = nullptr)
+      : listener({.address = {.port = 0}, .keys = std::move(keys)}), options(std::move(with)) {
     if (options.plain.empty()) options.plain = options.path + "/ws";
     port = listener.start().value();
     attachment = attach("live", options).value();
@@ -98,7 +100,7 @@ class LiveHub {
     while (counters().clients.value() != count) settle();
   }
 
-  http::Listener listener{{.address = {.port = 0}}};
+  http::Listener listener;
   HubOptions options;
   std::uint16_t port = 0;
   std::unique_ptr<Attachment> attachment;

@@ -66,7 +66,10 @@ std::string_view view(boost::beast::string_view text) { return {text.data(), tex
 }  // namespace
 
 Connection::Connection(Service& service, std::unique_ptr<SocketStream> stream)
-    : service_(service), stream_(std::move(stream)), deadline_(Loop::Clock::now() + service.limits.request_time) {}
+    : service_(service),
+      stream_(std::move(stream)),
+      remote_(stream_->remote_address()),
+      deadline_(Loop::Clock::now() + service.limits.request_time) {}
 
 void Connection::start() { wait_readable(); }
 
@@ -156,8 +159,10 @@ void Connection::dispatch() {
   head_only_ = message.method() == beast_http::verb::head;
   deadline_ = Loop::Clock::time_point::max();
 
-  Request request{
-      .method = std::string(view(message.method_string())), .secure = service_.secure, .loopback_listener = service_.loopback};
+  Request request{.method = std::string(view(message.method_string())),
+                  .remote = remote_,
+                  .secure = service_.secure,
+                  .loopback_listener = service_.loopback};
   auto [path, query] = split_target(view(message.target()));
   auto decoded = percent_decode(path, false);
   if (!decoded || (!decoded->starts_with('/') && *decoded != "*")) return refuse(400);

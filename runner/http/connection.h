@@ -65,6 +65,7 @@ class Connection final : public Exchange::Peer, public std::enable_shared_from_t
 
   Service& service_;
   std::unique_ptr<SocketStream> stream_;
+  std::string remote_;
   State state_ = State::reading;
   bool keep_alive_ = false;
   bool head_only_ = false;

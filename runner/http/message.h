@@ -17,6 +17,7 @@ struct Request {
   std::string query;   ///< undecoded, without the "?"
   std::vector<Header> headers;
   std::string body;
+  std::string remote = {};         ///< address that it came from, without the port: a client's, or the proxy's before us
   bool secure = false;             ///< came over TLS
   bool loopback_listener = false;  ///< the listener is reachable from this machine alone
 

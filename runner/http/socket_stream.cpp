@@ -26,6 +26,15 @@ SocketStream::SocketStream(std::shared_ptr<AsioLoop> loop, Socket socket, std::s
 
 SocketStream::~SocketStream() { count_->add(static_cast<std::uint64_t>(-1)); }
 
+std::string SocketStream::remote_address() const {
+  boost::system::error_code error;
+  auto address = socket_.remote_endpoint(error).address();
+  if (error) return {};
+  bool mapped = address.is_v6() && address.to_v6().is_v4_mapped();
+  if (mapped) address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
+  return address.to_string();
+}
+
 Io SocketStream::read_unread(std::span<char> into) {
   std::size_t bytes = std::min(into.size(), unread_.size());
   std::memcpy(into.data(), unread_.data(), bytes);

@@ -28,6 +28,9 @@ class SocketStream : public Stream {
   void end_writing() override;
   void close() override;
 
+  /// The other end's address without its port; empty if it has gone. IPv4 as such, also where it came in as IPv6.
+  std::string remote_address() const;
+
   /// Bytes that were read already and belong to who reads next.
   void unread(std::string bytes) { unread_ = std::move(bytes); }
 
