@@ -144,6 +144,7 @@ void Hub::broadcast_interesting(const std::vector<Shown>& shown) {
     if (!connection->selective() && !connection->scope_ && connection->protocol()) for_all.send_to(*connection);
 
   for (auto& [patterns, scope] : scopes_) {
+    if (scope.members.empty()) continue;
     std::vector<Shown> covered;
     for (const Shown& one : shown)
       if (scope.covers(one.group())) covered.push_back(one);
@@ -279,7 +280,7 @@ bool Hub::may_see(const Connection& connection, const Latest::Series& series) co
   const Audience& audience = series.channel.audience;
   if (audience.excepts(connection.id())) return false;
   switch (audience.reach) {
-    case Reach::interested: return connection.identity().may_join(series.group) || connection.in_group(series.group);
+    case Reach::interested: return connection.may_see(series.group) || connection.in_group(series.group);
     case Reach::all: return true;
     case Reach::group: return connection.in_group(audience.name);
     case Reach::user: return connection.identity().user == audience.name;

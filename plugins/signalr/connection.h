@@ -66,7 +66,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   /// Whether its client acknowledges what it gets.
   bool confirms() { return queue_.replay() != nullptr; }
 
-  /// Whether it may see what is for the group, when it has not named what it wants.
+  /// Whether it may see what is for the group, or join it.
   bool may_see(std::string_view group) const { return !scope_ || scope_->covers(group); }
 
   /// Queues a frame, which flush() sends. Nothing happens to a connection that is closing.
@@ -175,7 +175,7 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   std::set<std::string> asked_;  ///< of these, those that the client itself has joined
   http::Identity identity_;
   Time ends_ = Time::max();  ///< when its token does
-  Scope* scope_ = nullptr;   ///< of one that never subscribed and may not see everything
+  Scope* scope_ = nullptr;   ///< of one that may not see everything
   Time opened_;
   Time last_received_;  ///< or last seen to read what had to wait for it
   Time last_sent_;      ///< or, without a hub protocol, last asked whether it lives

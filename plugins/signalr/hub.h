@@ -258,6 +258,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   Clock::time_point steady(millrace::Time time) const;
   void give(Connection& connection, Grant grant);
   void rescope(Connection& connection);
+  void leave_scope(Connection& connection);
   void withdraw(Connection& connection);
   void owe_groups(Connection& connection, const Names& names);
   void expire(Connection& connection);

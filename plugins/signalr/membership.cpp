@@ -31,17 +31,23 @@ void Hub::give(Connection& connection, Grant grant) {
   for (const auto& [group, until] : groups->second) join(connection, group);
 }
 
-/// Puts a connection that has not subscribed, and may not see everything, to those who may see the same.
+void Hub::leave_scope(Connection& connection) {
+  Scope* scope = std::exchange(connection.scope_, nullptr);
+  if (!scope) return;
+  std::erase(scope->members, &connection);
+  if (--scope->users == 0) std::erase_if(scopes_, [&](const auto& one) { return &one.second == scope; });
+}
+
+/// Puts a connection that may not see everything to those who may see the same, and, if it has not subscribed, to their
+/// audience.
 void Hub::rescope(Connection& connection) {
-  if (Scope* before = std::exchange(connection.scope_, nullptr)) {
-    std::erase(before->members, &connection);
-    if (before->members.empty()) std::erase_if(scopes_, [&](const auto& one) { return &one.second == before; });
-  }
-  if (connection.selective_ || connection.identity_.any_group()) return;
+  leave_scope(connection);
+  if (connection.identity_.any_group()) return;
   auto patterns = connection.identity_.groups;
   std::sort(patterns.begin(), patterns.end());
   connection.scope_ = &scopes_.try_emplace(patterns, patterns).first->second;
-  connection.scope_->members.push_back(&connection);
+  ++connection.scope_->users;
+  if (!connection.selective_) connection.scope_->members.push_back(&connection);
 }
 
 /// Takes a connection that has ended out of every list but that of connections.
@@ -54,7 +60,7 @@ void Hub::withdraw(Connection& connection) {
     if (user->second.empty()) by_user_.erase(user);
   }
   connection.selective_ = true;
-  rescope(connection);
+  leave_scope(connection);
 }
 
 void Hub::expire(Connection& connection) {
