@@ -1,4 +1,6 @@
 #include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <charconv>
@@ -38,6 +40,8 @@ CLI::Validator moment() {
 void see_who(AlertsOptions& given) {
   const char* user = std::getenv("USER");
   if (given.by.empty() && user != nullptr) given.by = user;
+  const passwd* login = given.by.empty() ? ::getpwuid(::geteuid()) : nullptr;
+  if (login != nullptr) given.by = login->pw_name;
   if (given.by.empty()) throw CLI::RequiredError("--by WHO, as $USER is not set,");
 }
 
@@ -114,7 +118,7 @@ class Commands {
   }
 
   void add_person(CLI::App* command, const char* why) {
-    command->add_option("--by", given_->by, "Who does it; default $USER");
+    command->add_option("--by", given_->by, "Who does it; default: $USER, else the login name");
     command->add_option("--comment", given_->comment, why);
   }
 
@@ -167,7 +171,7 @@ void add_alerts(CLI::App& app, Program& program) {
   comment->add_option("TEXT", given.comment, "What there is to say")->required()->check([](const std::string& text) {
     return text.empty() ? "is empty" : "";
   });
-  comment->add_option("--by", given.by, "Who says it; default $USER");
+  comment->add_option("--by", given.by, "Who says it; default: $USER, else the login name");
 
   CLI::App* silence = commands.add_with_format("silence", "Tell nobody of the alerts that match, through the running instance.",
                                                silence_alerts, [](AlertsOptions& asked) {
@@ -190,7 +194,7 @@ void add_alerts(CLI::App& app, Program& program) {
       });
   unsilence->add_option("SILENCE", given.id, "What it is called");
   commands.add_matchers(unsilence);
-  unsilence->add_option("--by", given.by, "Who does it; default $USER");
+  unsilence->add_option("--by", given.by, "Who does it; default: $USER, else the login name");
   unsilence->add_flag("--all", given.all, "Those that mute every rule and key");
 
   CLI::App* silences = commands.add_with_format("silences", "List silences that hold or will.", list_silences);

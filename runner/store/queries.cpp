@@ -273,8 +273,14 @@ std::vector<Silence> read_silences(SQLite::Database& database, const SilenceFilt
 
 std::vector<Silence> read_silences_of(SQLite::Database& database, const Incident& incident) {
   const Event& opening = incident.opening;
-  const std::int64_t over =
-      is_open_state(incident.last.to_state) ? std::numeric_limits<std::int64_t>::max() : incident.last.wall_ms;
+  std::int64_t over = std::numeric_limits<std::int64_t>::max();
+  if (!is_open_state(incident.last.to_state)) {
+    // Comments may follow an end.
+    SQLite::Statement ended(
+        database, "SELECT wall_ms FROM alert_event WHERE incident_id=? AND to_state<>from_state ORDER BY ordinal DESC LIMIT 1");
+    bind_all(ended, {opening.incident_id});
+    over = ended.executeStep() ? ended.getColumn(0).getInt64() : incident.last.wall_ms;
+  }
   SQLite::Statement statement(
       database,
       select_silences() +

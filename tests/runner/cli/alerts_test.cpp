@@ -1,3 +1,4 @@
+#include <pwd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -201,10 +202,6 @@ TEST_CASE("alerts says what is wrong with its use") {
     CAPTURE(wrong);
     CHECK(site.alerts(wrong).status == cli::wrong_use);
   }
-  ::unsetenv("USER");
-  CHECK(site.alerts({"ack", "room"}).status == cli::wrong_use);
-  CHECK(site.alerts({"silence", "--for", "2h"}).status == cli::wrong_use);
-  ::setenv("USER", "ada", 1);
   Outcome nowhere = run({"list", "--data", (site.scratch.path() / "nowhere").string()}, site.scratch.path());
   CHECK(nowhere.status == cli::failed);
   CHECK_THAT(nowhere.err, Contains("no history"));
@@ -251,6 +248,29 @@ TEST_CASE("alerts ack asks the running instance, and only for what is open") {
   Outcome refused = site.alerts({"ack", "room", "--by", "ada"});
   CHECK(refused.status == cli::failed);
   CHECK_THAT(refused.err, Contains("the stage is stopping"));
+}
+
+TEST_CASE("who acknowledges is --by, else $USER, else the login name: a container and a timer have no $USER") {
+  const passwd* login = ::getpwuid(::geteuid());
+  REQUIRE(login != nullptr);
+  Site site;
+  auto folder = store::DataFolder::lock(site.data);
+  std::string by;
+  auto server = cli::ControlServer::serve(folder->control_socket(), [&](std::string_view request) {
+                  by = json::parse(request)["by"];
+                  return R"({"ok": true, "alerts": []})";
+                }).value();
+  const char* present = std::getenv("USER");
+  const std::string user = present == nullptr ? "" : present;
+  ::setenv("USER", "bob", 1);
+  CHECK(site.alerts({"ack", "room", "--by", "ada"}).status == cli::done);
+  CHECK(by == "ada");
+  CHECK(site.alerts({"ack", "room"}).status == cli::done);
+  CHECK(by == "bob");
+  ::unsetenv("USER");
+  CHECK(site.alerts({"ack", "room"}).status == cli::done);
+  CHECK(by == login->pw_name);
+  ::setenv("USER", user.c_str(), 1);
 }
 
 TEST_CASE("alerts silence and unsilence ask the running instance for just what was said") {
@@ -329,6 +349,29 @@ TEST_CASE("alerts show tells of silences and comments, and silences lists those 
   CHECK(json::parse(site.alerts({"silences", "--format", "json"}).out).size() == 2);
   CHECK(json::parse(site.alerts({"silences", "--all", "--format", "json"}).out).size() == 3);
   CHECK_THAT(site.alerts({"silences"}).out, Contains("painting") && !Contains("over"));
+}
+
+TEST_CASE("a silence that began after an incident had ended did not hold over it, whatever was said of it since") {
+  Site site;
+  {
+    auto store = store::Store::open(site.data).value();
+    const auto now = to_whole_millis(SystemClock().now());
+    Site::write(*store, 1, 4, "OK", "OK", "comment", now - 1000);
+    store::Commit commit;
+    commit.pipeline = "house";
+    commit.stage = "climate";
+    store::Silence silence;
+    silence.id = "later";
+    silence.from_ms = silence.created_ms = now - 30'000;
+    silence.to_ms = now + 3'600'000;
+    commit.silences.push_back(silence);
+    store->commit(std::move(commit), {});
+    REQUIRE(store->flush());
+  }
+  json shown = json::parse(site.alerts({"show", "house/climate/hot/room#1", "--format", "json"}).out);
+  REQUIRE(shown.size() == 1);
+  CHECK(shown[0]["timeline"].size() == 3);
+  CHECK(shown[0]["silences"].empty());
 }
 
 TEST_CASE("alerts export writes every event with all its columns, as CSV and as JSON lines") {
