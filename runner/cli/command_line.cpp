@@ -32,6 +32,20 @@ std::optional<std::string> unknown_word(const CLI::App& app, int argc, char** ar
   return std::nullopt;
 }
 
+/// What was typed like an option and is none of its command.
+std::optional<std::string> unknown_option(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command->get_options())
+    if (!option->get_positional()) names.push_back(option->get_name());
+  for (const std::string& word : app.remaining(true)) {
+    const std::string name = word.substr(0, word.find('='));
+    if (name.starts_with("--")) return fmt::format("there is no option '{}' here{}", name, config::did_you_mean(name, names));
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string is_named(const std::string& text) { return text.empty() ? "a name was expected, got nothing" : ""; }
@@ -55,6 +69,12 @@ int run_command_line(int argc, char** argv, Program program) {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {
     if (auto wrong = unknown_word(app, argc, argv)) {
+      fmt::print(stderr, "{}\nRun with --help for more information.\n", *wrong);
+      return wrong_use;
+    }
+    return app.exit(error) == 0 ? done : wrong_use;
+  } catch (const CLI::ExtrasError& error) {
+    if (auto wrong = unknown_option(app)) {
       fmt::print(stderr, "{}\nRun with --help for more information.\n", *wrong);
       return wrong_use;
     }

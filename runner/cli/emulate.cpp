@@ -127,7 +127,11 @@ int emulate(const EmulateOptions& given, const Program& program) {
   EmulatePipeline pipeline(given);
   graph::Loader loader(program.plugins, config::process_environment());
   config::Problems problems("emulate");
-  if (loader.parse(pipeline.yaml(), problems)) return run_text(pipeline.yaml(), program);
+  if (loader.parse(pipeline.yaml(), problems)) {
+    fmt::print(stderr, "millrace emulate: {} of {}, every {}, to {} at {}\n", given.devices, given.profile, given.interval,
+               topic_of(given), given.broker);
+    return run_text(pipeline.yaml(), program);
+  }
   for (const config::Problem& problem : problems.list())
     fmt::print(stderr, "millrace emulate: {}\n", pipeline.said_of_option(problem));
   return wrong_use;

@@ -71,7 +71,7 @@ int run(const RunOptions& given, const Program& program) {
   Log log = terminal_log();
   Result<Duration> drain = config::parse_duration(given.drain);
   if (!drain) {
-    log(LogLevel::error, fmt::format("--drain: expected {}, got '{}'", drain.error().what, given.drain));
+    fmt::print(stderr, "millrace run: --drain: expected {}, got '{}'\n", drain.error().what, given.drain);
     return wrong_use;
   }
   // Where nothing can run, no folder is made.

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,7 +34,7 @@ struct TokenOptions {
 /// What was asked for; an error is wrong use.
 Result<http::Identity> identity_of(const TokenOptions& given, Time now) {
   auto lifetime = config::parse_duration(given.lifetime);
-  if (!lifetime) return invalid(fmt::format("--ttl: expected {}", lifetime.error().what));
+  if (!lifetime) return invalid(fmt::format("--ttl: expected {}, got '{}'", lifetime.error().what, given.lifetime));
   if (*lifetime < 1s || *lifetime > longest_life) return invalid("--ttl: expected 1s to 3660d");
   http::Identity identity{.user = given.user, .groups = given.groups};
   identity.expires = now + *lifetime;
@@ -70,8 +71,12 @@ int token(const TokenOptions& given) {
   Time now = SystemClock().now();
   auto identity = identity_of(given, now);
   if (!identity) return fail(identity.error(), wrong_use);
+  const bool fresh = !std::filesystem::exists(given.file());
   auto minted = mint(given, *identity, now);
   if (!minted) return fail(minted.error());
+  if (fresh)
+    fmt::print(stderr, "millrace token: made new keys in {}; only an instance that reads them takes this token\n",
+               given.file().string());
   fmt::print("{}\n", *minted);
   return done;
 }

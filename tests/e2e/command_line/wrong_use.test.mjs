@@ -16,11 +16,13 @@ const WRONG_USE = [
   [['rnu', 'good.yaml'], /there is no command 'rnu'; did you mean 'run'\?/],
   [['--nonsense'], /there is no option '--nonsense'/],
   [['run'], /PATH is required/],
-  [['run', 'good.yaml', '--nonsense'], /--nonsense/],
+  [['run', 'good.yaml', '--nonsense'], /there is no option '--nonsense' here/],
+  [['run', 'good.yaml', '--drian=5s'], /there is no option '--drian' here; did you mean '--drain'\?/],
+  [['alerts', 'list', '--sinse', '1h'], /there is no option '--sinse' here; did you mean '--since'\?/],
   [['run', 'good.yaml', '--listen', '127.0.0.1:99999'], /--listen: '127\.0\.0\.1:99999' is not an address to listen on/],
   [['run', 'good.yaml', '--listen', 'example.org:80'], /--listen: .*'example\.org' is not a numeric address/],
   [['run', 'good.yaml', '--listen'], /--listen/],
-  [['run', 'good.yaml', '--drain', '5'], /--drain: expected a duration with its unit/],
+  [['run', 'good.yaml', '--drain', '5'], /^millrace run: --drain: expected a duration with its unit.*got '5'/],
   [['run', 'good.yaml', '--data', ''], /--data: a name was expected, got nothing/],
   [['token', '--data', ''], /--data: a name was expected, got nothing/],
   [['alerts', 'list', '--data', ''], /--data: a name was expected, got nothing/],
@@ -54,7 +56,7 @@ const WRONG_USE = [
   [['emulate', '--ca', 'absent.pem'], /--ca: .*absent\.pem/],
   [['emulate', '--password-file', 'absent'], /--password-file: .*absent/],
   [['emulate', '--ca', 'good.yaml'], /--ca: tls is given, but the broker's address is not mqtts/],
-  [['token', '--ttl', 'soon'], /--ttl: /],
+  [['token', '--ttl', 'soon'], /--ttl: expected a duration.*got 'soon'/],
   [['token', '--right', 'everything'], /--right/],
 ];
 
@@ -144,6 +146,16 @@ test('where nothing can run, no data folder is made', async (t) => {
   mkdirSync(join(cwd, 'empty'));
   assert.equal((await millrace(t, ['run', 'absent.yaml', 'empty'], { cwd })).code, 1);
   assert.ok(!existsSync(join(cwd, 'millrace-data')));
+});
+
+test('a token from keys that were not there says which file it made: a folder wrongly typed gives one that nobody takes', async (t) => {
+  const cwd = temporaryFolder(t);
+  const first = await millrace(t, ['token', '--data', 'dat'], { cwd });
+  assert.equal(first.code, 0);
+  assert.match(first.stderr, /made new keys in dat\/token\.keys/);
+  const second = await millrace(t, ['token', '--data', 'dat'], { cwd });
+  assert.equal(second.code, 0);
+  assert.equal(second.stderr, '');
 });
 
 test('run tells what is wrong in the order of the file', async (t) => {
