@@ -20,6 +20,8 @@ class Deadlines {
   Micros next() const { return entries_.empty() ? for_ever : entries_.front().at; }
 
   void push(Micros at, Owner& owner) {
+    // There may be one for each key: room for twice as many would be wasted.
+    if (entries_.size() == entries_.capacity()) entries_.reserve(entries_.size() + entries_.size() / 4 + 8);
     entries_.push_back({at, &owner});
     std::push_heap(entries_.begin(), entries_.end(), later);
   }

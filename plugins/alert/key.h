@@ -6,21 +6,12 @@
 #include <vector>
 
 #include "plugins/alert/monitor.h"
+#include "plugins/alert/told.h"
 
 namespace millrace::alert {
 
 /// What is kept of one alert once its condition has held for the first time.
 struct Monitor::Alert {
-  /// The latest change that concerns people, and what there was to see.
-  struct Told {
-    State from = State::ok, to = State::ok;
-    Reason reason = Reason::condition;
-    std::uint8_t level = 0;
-    Micros at = 0;
-    double value = null_value;
-    std::vector<double> figures;
-  };
-
   LifeCycle life;
   Teller teller;
   std::unique_ptr<Told> told;          ///< null before the first

@@ -35,12 +35,23 @@ void LifeCycle::set(const LifePlan& plan, Micros at, int condition, const Emit& 
 void LifeCycle::excuse(Micros span) {
   for (Micros* since : {&lower_since_, &false_since_})
     if (*since != never_yet) *since += span;
-  for (Micros& since : since_)
+  for (Micros& since : times())
     if (since != never_yet) since += span;
 }
 
+void LifeCycle::set_levels(std::size_t levels) {
+  if (levels == levels_) return;
+  auto several = levels > 1 ? std::make_unique<Micros[]>(levels) : nullptr;
+  const std::span<Micros> to(several ? several.get() : &one_since_, levels);
+  const std::size_t kept = std::min<std::size_t>(levels, levels_);
+  std::copy_n(times().begin(), kept, to.begin());
+  std::fill(to.begin() + static_cast<std::ptrdiff_t>(kept), to.end(), never_yet);
+  several_since_ = std::move(several);
+  levels_ = static_cast<std::uint8_t>(levels);
+}
+
 void LifeCycle::observe(const LifePlan& plan, Micros at, int condition) {
-  since_.resize(plan.levels.size(), never_yet);
+  set_levels(plan.levels.size());
   if (last_ != never_yet) {
     const Micros gap = std::max<Micros>(0, at - last_);
     if (away_) {
@@ -52,32 +63,27 @@ void LifeCycle::observe(const LifePlan& plan, Micros at, int condition) {
       away_left_ = 0;
     } else {
       away_left_ = std::max<Micros>(0, away_left_ - gap);
-      if (plan.max_gap > 0 && gap > plan.max_gap) std::fill(since_.begin(), since_.end(), never_yet);
+      if (plan.max_gap > 0 && gap > plan.max_gap) std::ranges::fill(times(), never_yet);
     }
   }
   away_ = false;
   last_ = at;
   condition_ = static_cast<std::uint8_t>(condition);
-  for (int l = 1; l <= static_cast<int>(since_.size()); ++l) {
-    Micros& since = since_[l - 1];
-    if (condition < l)
-      since = never_yet;
-    else if (since == never_yet)
-      since = at;
-  }
   auto mark = [at](Micros& since, bool holds) {
     if (!holds)
       since = never_yet;
     else if (since == never_yet)
       since = at;
   };
+  int level = 0;
+  for (Micros& since : times()) mark(since, condition >= ++level);
   mark(false_since_, open() && condition == 0);
   mark(lower_since_, open() && condition < level_);
 }
 
 int LifeCycle::target(const LifePlan& plan, Micros at) const {
   for (int l = condition_; l > 0; --l)
-    if (at - since_[l - 1] >= plan.levels[l - 1].hold) return l;
+    if (at - since()[l - 1] >= plan.levels[l - 1].hold) return l;
   return 0;
 }
 
@@ -141,11 +147,11 @@ void LifeCycle::change(State to, int level_to, int shown, Reason reason, Micros 
 }
 
 Micros LifeCycle::deadline(const LifePlan& plan) const {
-  if (!plan.by_timer || since_.empty()) return for_ever;
+  if (!plan.by_timer || levels_ == 0) return for_ever;
   Micros due = for_ever;
   int reached = state_ == State::firing ? level_ : 0;
   for (int l = condition_; l > reached; --l)
-    if (since_[l - 1] != never_yet) due = std::min(due, since_[l - 1] + plan.levels[l - 1].hold);
+    if (since()[l - 1] != never_yet) due = std::min(due, since()[l - 1] + plan.levels[l - 1].hold);
   if (state_ == State::firing || state_ == State::recovering) {
     Micros since = condition_ == 0 ? false_since_ : lower_since_;
     if (since != never_yet) due = std::min(due, since + plan.resolve_after);
@@ -171,7 +177,7 @@ void LifeCycle::acknowledge(Micros now, std::string_view by, const Emit& emit) {
 
 void LifeCycle::end(Micros at, Reason reason, const Emit& emit) {
   condition_ = 0;
-  since_.assign(since_.size(), never_yet);
+  std::ranges::fill(times(), never_yet);
   if (state_ != State::ok) change(State::ok, 0, level_, reason, at, emit);
 }
 
@@ -193,8 +199,8 @@ void LifeCycle::save(Writer& out) const {
   out.put(openings_);
   out.put(events_);
   out.put(acknowledged_by());
-  out.put(static_cast<std::uint8_t>(since_.size()));
-  for (Micros since : since_) out.put(since);
+  out.put(levels_);
+  for (Micros since : since()) out.put(since);
 }
 
 bool LifeCycle::load(const LifePlan& plan, Reader& in) {
@@ -209,10 +215,10 @@ bool LifeCycle::load(const LifePlan& plan, Reader& in) {
   openings_ = in.get<std::uint64_t>();
   events_ = in.get<std::uint64_t>();
   if (std::string_view by = in.text(); !by.empty()) acknowledged_by_ = std::make_unique<std::string>(by);
-  since_.resize(in.get<std::uint8_t>());
-  for (Micros& since : since_) since = in.get<Micros>();
+  set_levels(in.get<std::uint8_t>());
+  for (Micros& since : times()) since = in.get<Micros>();
   std::size_t levels = plan.levels.size();
-  return in.good() && state_ <= State::latched && level_ <= levels && condition_ <= levels && since_.size() <= levels;
+  return in.good() && state_ <= State::latched && level_ <= levels && condition_ <= levels_ && levels_ <= levels;
 }
 
 }  // namespace millrace::alert

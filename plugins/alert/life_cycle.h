@@ -1,8 +1,8 @@
 #pragma once
 
-#include <boost/container/small_vector.hpp>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,7 +77,7 @@ class LifeCycle {
   std::uint64_t events() const { return events_; }
   Micros last_evaluation() const { return last_; }
   Micros lower_since() const { return condition_ == 0 ? false_since_ : lower_since_; }
-  std::span<const Micros> since() const { return {since_.data(), since_.size()}; }
+  std::span<const Micros> since() const { return {several_since_ ? several_since_.get() : &one_since_, levels_}; }
 
   /// The value at event time `at`; null is treated as the plan says. First fires the timers due before `at`.
   void evaluate(const LifePlan& plan, Micros at, double value, const Emit& emit);
@@ -120,17 +120,22 @@ class LifeCycle {
   void fire(Micros at, int level, Reason reason, const Emit& emit);
   void change(State to, int level_to, int shown, Reason reason, Micros at, const Emit& emit, std::string_view by = {});
   int target(const LifePlan& plan, Micros at) const;
+  std::span<Micros> times() { return {several_since_ ? several_since_.get() : &one_since_, levels_}; }
+  void set_levels(std::size_t levels);
 
+  // As there is one for each key and rule, what most rules do not need takes no more than a pointer.
   State state_ = State::ok;
   std::uint8_t level_ = 0;      ///< of the open alert
   std::uint8_t condition_ = 0;  ///< level of the condition
   bool acknowledged_ = false;
-  bool away_ = false;               ///< no evaluation since a restart
-  Micros last_ = never_yet;         ///< last evaluation
-  Micros away_left_ = 0;            ///< of the time in which nobody looked, how much still lies ahead of `last_`
-  Micros lower_since_ = never_yet;  ///< since when the condition is below level_
-  Micros false_since_ = never_yet;  ///< since when there is no condition
-  boost::container::small_vector<Micros, 1> since_;  ///< per level, since when the condition is at it or above
+  bool away_ = false;                        ///< no evaluation since a restart
+  std::uint8_t levels_ = 0;                  ///< how many since() tells of; 0 before the first evaluation
+  Micros last_ = never_yet;                  ///< last evaluation
+  Micros away_left_ = 0;                     ///< of the time in which nobody looked, how much still lies ahead of `last_`
+  Micros lower_since_ = never_yet;           ///< since when the condition is below level_
+  Micros false_since_ = never_yet;           ///< since when there is no condition
+  Micros one_since_ = never_yet;             ///< since when the condition is at the level or above; or, if there are more
+  std::unique_ptr<Micros[]> several_since_;  ///< the same for each
   std::uint64_t openings_ = 0;
   std::uint64_t events_ = 0;
   std::unique_ptr<std::string> acknowledged_by_;

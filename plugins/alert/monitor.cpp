@@ -162,8 +162,8 @@ inline void Monitor::fetch(const Key& key, Micros time) const {
     if (instance.window.deadline() >= time) continue;
     instance.window.prefetch_oldest(*rule.window);
     if (!instance.alert) continue;
-    near(&instance.alert->life);
-    near(&instance.alert->told);
+    near(instance.alert.get());
+    near(&instance.alert->teller);
   }
 }
 

@@ -46,17 +46,7 @@ void Monitor::changed(const Change& change) {
   touch(*key);
   key->reschedule = true;
   output_.change(*rule, key->name, change, cause, now_);
-  if (concerns_people(change)) {
-    auto& told = instance->alert->told;
-    if (!told) told = std::make_unique<Alert::Told>();
-    *told = {change.from,
-             change.to,
-             change.reason,
-             static_cast<std::uint8_t>(change.level),
-             change.at,
-             cause.value,
-             {cause.figures.begin(), cause.figures.end()}};
-  }
+  if (concerns_people(change)) instance->alert->told = Told::make(change, cause.value, cause.figures);
   if (rule->notify.group) return changed_in_group(change);
   instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, *key), on_notice_);
 }
@@ -77,10 +67,9 @@ void Monitor::notified(const Notice& notice) {
   const auto& [key, rule, instance, cause] = current_;
   touch(*key);
   key->reschedule = true;
-  static const Alert::Told nothing;
-  const Alert::Told& told = instance->alert->told ? *instance->alert->told : nothing;
-  Change about{.from = told.from, .to = told.to, .level = told.level, .reason = told.reason, .at = told.at};
-  output_.notice(*rule, key->name, notice, about, {told.value, nullptr, told.figures, cause.quotes}, now_);
+  const Told* told = instance->alert->told.get();
+  Cause seen{told ? told->value() : null_value, nullptr, told ? told->figures() : std::span<const double>(), cause.quotes};
+  output_.notice(*rule, key->name, notice, told ? told->change() : Change(), seen, now_);
 }
 
 const RulePlan* Monitor::inhibitor(const RulePlan& rule, const Key& key) const {

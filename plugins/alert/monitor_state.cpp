@@ -32,34 +32,33 @@ Quote quote_from(Reader& in) {
 void Monitor::Alert::save(Writer& out) const {
   life.save(out);
   teller.save(out);
-  const Told of = told ? *told : Told();
+  const Change of = told ? told->change() : Change();
+  const std::span<const double> figures = told ? told->figures() : std::span<const double>();
   out.put(of.from);
   out.put(of.to);
-  out.put(static_cast<int>(of.level));
+  out.put(of.level);
   out.put(of.reason);
   out.put(of.at);
-  out.put(of.value);
-  out.put(static_cast<std::uint32_t>(of.figures.size()));
-  out.raw(of.figures.data(), of.figures.size() * sizeof(double));
+  out.put(told ? told->value() : null_value);
+  out.put(static_cast<std::uint32_t>(figures.size()));
+  out.raw(figures.data(), figures.size() * sizeof(double));
   out.put(group ? std::string_view(*group) : std::string_view());
 }
 
 bool Monitor::Alert::load(const LifePlan& plan, Reader& in) {
   if (!life.load(plan, in) || !teller.load(in)) return false;
-  Told of{.from = in.get<State>(), .to = in.get<State>()};
-  const int level = in.get<int>();
+  Change of{.from = in.get<State>(), .to = in.get<State>(), .level = in.get<int>()};
   of.reason = in.get<Reason>();
   of.at = in.get<Micros>();
-  of.value = in.get<double>();
+  const auto value = in.get<double>();
   auto count = in.get<std::uint32_t>();
   std::string_view raw = in.bytes(std::size_t{count} * sizeof(double));
-  if (!in.good() || level < 0 || level > static_cast<int>(plan.levels.size()) || of.to > State::latched ||
+  if (!in.good() || of.level < 0 || of.level > static_cast<int>(plan.levels.size()) || of.to > State::latched ||
       of.from > State::latched)
     return false;
-  of.level = static_cast<std::uint8_t>(level);
-  of.figures.resize(count);
-  raw.copy(reinterpret_cast<char*>(of.figures.data()), raw.size());
-  told = level > 0 ? std::make_unique<Told>(std::move(of)) : nullptr;
+  std::vector<double> figures(count);
+  raw.copy(reinterpret_cast<char*>(figures.data()), raw.size());
+  told = of.level > 0 ? Told::make(of, value, figures) : nullptr;
   if (std::string_view name = in.text(); !name.empty()) group = std::make_unique<std::string>(name);
   return in.good();
 }

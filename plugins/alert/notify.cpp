@@ -48,9 +48,10 @@ void Teller::tell(NoticeType type, const LifeCycle& life, std::uint64_t event, M
 
 bool Teller::starts_flapping(const NotifyPlan& plan, Micros now) {
   if (!plan.flap) return false;
-  openings_.push_back(now);
-  if (openings_.size() > plan.flap->opens) openings_.erase(openings_.begin());
-  return openings_.size() == plan.flap->opens && now - openings_.front() <= plan.flap->within;
+  std::vector<Micros>& openings = flap_->openings;
+  openings.push_back(now);
+  if (openings.size() > plan.flap->opens) openings.erase(openings.begin());
+  return openings.size() == plan.flap->opens && now - openings.front() <= plan.flap->within;
 }
 
 void Teller::changed(const NotifyPlan& plan, const LifeCycle& life, const Change& change, Micros now, Micros quiet_until,
@@ -62,16 +63,17 @@ void Teller::changed(const NotifyPlan& plan, const LifeCycle& life, const Change
     if (ends) told_ = false;
     return;
   }
-  last_change_ = now;
-  if (change.opens && starts_flapping(plan, now) && !flapping_) {
-    flapping_ = true;
+  if (plan.flap && !flap_) flap_ = std::make_unique<Flap>();
+  if (flap_) flap_->last_change = now;
+  if (change.opens && starts_flapping(plan, now) && !flapping()) {
+    flap_->on = true;
     owed_ = Owed::nothing;
     if (!silent) send(NoticeType::flapping, life.level(), change.opening, change.event, false, now, emit);
     return;
   }
   if (change.reason == Reason::resolved || change.reason == Reason::condition_clear) {
     if (!ends) return;
-    bool worth_it = told_ && !flapping_ && plan.resolved;
+    bool worth_it = told_ && !flapping() && plan.resolved;
     if (worth_it) send(NoticeType::resolved, change.level, change.opening, change.event, silent, now, emit);
     told_ = false;
     owed_ = Owed::nothing;
@@ -82,7 +84,7 @@ void Teller::changed(const NotifyPlan& plan, const LifeCycle& life, const Change
     owed_ = Owed::nothing;
     return;
   }
-  if (flapping_ || change.to != State::firing) return;
+  if (flapping() || change.to != State::firing) return;
   if (change.opens || change.reason == Reason::reactivated)
     return tell(NoticeType::firing, life, change.event, now, silent, emit);
   if (change.reason == Reason::escalated) return tell(NoticeType::escalated, life, change.event, now, silent, emit);
@@ -92,13 +94,12 @@ void Teller::changed(const NotifyPlan& plan, const LifeCycle& life, const Change
 
 void Teller::tick(const NotifyPlan& plan, const LifeCycle& life, Micros now, Micros quiet_until, const Emit& emit) {
   bool silent = quiet_until > now;
-  if (flapping_ && (!plan.flap || now - last_change_ >= plan.flap->quiet)) {
-    flapping_ = false;
-    openings_.clear();
+  if (flapping() && (!plan.flap || now - flap_->last_change >= plan.flap->quiet)) {
+    flap_.reset();
     told_ = life.open() && life.state() != State::latched;
     if (!silent) send(NoticeType::flapping_ended, life.level(), life.openings(), 0, false, now, emit);
   }
-  if (flapping_ || silent || life.state() != State::firing || life.acknowledged()) return;
+  if (flapping() || silent || life.state() != State::firing || life.acknowledged()) return;
   if (owed_ != Owed::nothing)
     return tell(owed_ == Owed::firing ? NoticeType::firing : NoticeType::escalated, life, owed_event_, now, false, emit);
   if (plan.repeat > 0 && told_ && now - last_told_ >= plan.repeat)
@@ -106,7 +107,7 @@ void Teller::tick(const NotifyPlan& plan, const LifeCycle& life, Micros now, Mic
 }
 
 Micros Teller::deadline(const NotifyPlan& plan, const LifeCycle& life, Micros now, Micros quiet_until) const {
-  if (flapping_ && plan.flap) return last_change_ + plan.flap->quiet;
+  if (flapping() && plan.flap) return flap_->last_change + plan.flap->quiet;
   if (life.state() != State::firing || life.acknowledged()) return for_ever;
   Micros audible = quiet_until > now ? quiet_until : never_yet;
   if (owed_ != Owed::nothing) return std::max(audible, now);
@@ -124,8 +125,9 @@ void shift_moment(Micros& moment, Micros by) {
 
 void Teller::shift(Micros by) {
   shift_moment(last_told_, by);
-  shift_moment(last_change_, by);
-  for (Micros& opening : openings_) shift_moment(opening, by);
+  if (!flap_) return;
+  shift_moment(flap_->last_change, by);
+  for (Micros& opening : flap_->openings) shift_moment(opening, by);
 }
 
 void Group::shift(Micros by) {
@@ -135,26 +137,26 @@ void Group::shift(Micros by) {
 
 void Teller::save(Writer& out) const {
   out.put(told_);
-  out.put(flapping_);
+  out.put(flapping());
   out.put(owed_);
   out.put(owed_event_);
   out.put(last_told_);
-  out.put(last_change_);
+  out.put(flap_ ? flap_->last_change : never_yet);
   out.put(number_);
-  out.put(static_cast<std::uint32_t>(openings_.size()));
-  for (Micros opening : openings_) out.put(opening);
+  out.put(static_cast<std::uint32_t>(flap_ ? flap_->openings.size() : 0));
+  for (std::size_t i = 0; flap_ && i < flap_->openings.size(); ++i) out.put(flap_->openings[i]);
 }
 
 bool Teller::load(Reader& in) {
   told_ = in.get<std::uint8_t>() != 0;
-  flapping_ = in.get<std::uint8_t>() != 0;
+  Flap flap{.on = in.get<std::uint8_t>() != 0};
   owed_ = in.get<Owed>();
   owed_event_ = in.get<std::uint64_t>();
   last_told_ = in.get<Micros>();
-  last_change_ = in.get<Micros>();
+  flap.last_change = in.get<Micros>();
   number_ = in.get<std::uint64_t>();
-  openings_.clear();
-  for (auto count = in.get<std::uint32_t>(); count > 0 && in.good(); --count) openings_.push_back(in.get<Micros>());
+  for (auto count = in.get<std::uint32_t>(); count > 0 && in.good(); --count) flap.openings.push_back(in.get<Micros>());
+  flap_ = flap.on || !flap.openings.empty() ? std::make_unique<Flap>(std::move(flap)) : nullptr;
   return in.good() && owed_ <= Owed::escalated;
 }
 

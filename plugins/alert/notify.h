@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -91,11 +92,10 @@ class Teller {
   /// When tick() has something to do, given that silences end at `quiet_until`; for_ever if never.
   Micros deadline(const NotifyPlan& plan, const LifeCycle& life, Micros now, Micros quiet_until) const;
 
-  bool flapping() const { return flapping_; }
+  bool flapping() const { return flap_ && flap_->on; }
   bool owes() const { return owed_ != Owed::nothing; }
   bool told() const { return told_; }
   Micros last_told() const { return last_told_; }
-  const std::vector<Micros>& openings() const { return openings_; }
   std::string_view owed() const;
   std::uint64_t next_number() { return ++number_; }
 
@@ -108,18 +108,23 @@ class Teller {
  private:
   enum class Owed : std::uint8_t { nothing, firing, escalated };
 
+  /// What only an alert that may flap has.
+  struct Flap {
+    bool on = false;
+    Micros last_change = never_yet;
+    std::vector<Micros> openings;  ///< the latest
+  };
+
   void tell(NoticeType type, const LifeCycle& life, std::uint64_t event, Micros now, bool silent, const Emit& emit);
   void send(NoticeType type, int level, std::uint64_t opening, std::uint64_t event, bool quiet, Micros now, const Emit& emit);
   bool starts_flapping(const NotifyPlan& plan, Micros now);
 
   bool told_ = false;  ///< of the open incident
-  bool flapping_ = false;
   Owed owed_ = Owed::nothing;
   std::uint64_t owed_event_ = 0;
   Micros last_told_ = never_yet;
-  Micros last_change_ = never_yet;
   std::uint64_t number_ = 0;
-  std::vector<Micros> openings_;  ///< the latest, for flapping
+  std::unique_ptr<Flap> flap_;
 };
 
 /// People are to be told about a group of alerts.

@@ -20,7 +20,7 @@ SliceLayout layout_of(const Extent& e, Micros unit, std::span<const Aggregate> a
   wanted.timed = e.kind == WindowKind::count;
   // Tags hold 32 bits of slice numbers; twice the window must fit, as slices leave only when the next record comes.
   wanted.wide_indices = wanted.timed || (!one && e.size / unit >= (1LL << 29U));
-  wanted.usual = e.kind == WindowKind::hopping ? static_cast<std::uint64_t>(e.size / unit) + 1 : max_samples;
+  wanted.usual = e.kind == WindowKind::hopping ? static_cast<std::uint64_t>(e.size / unit) : max_samples;
   wanted.most = wanted.timed ? static_cast<std::uint64_t>(e.records) + 1 : max_samples;
   wanted.sketch = e.sketch;
   return {Shape(aggregates), wanted};
@@ -49,10 +49,7 @@ bool Window::step(const WindowPlan& plan, ClosedWindow& closed) {
   closed.contents = &contents_;
   closed.end = next_;
   switch (e.kind) {
-    case WindowKind::hopping:
-      contents_.evict(plan.layout, floor_div(next_ - e.size - e.offset, plan.unit));
-      closed.start = next_ - e.size;
-      break;
+    case WindowKind::hopping: closed.start = next_ - e.size; break;
     case WindowKind::sliding:
       contents_.evict(plan.layout, next_ - e.size);
       closed.start = next_ - e.size;
@@ -72,7 +69,11 @@ bool Window::step(const WindowPlan& plan, ClosedWindow& closed) {
 void Window::leave(const WindowPlan& plan) {
   const Extent& e = plan.extent;
   switch (e.kind) {
-    case WindowKind::hopping: next_ = contents_.empty() ? for_ever : next_ + e.hop; break;
+    case WindowKind::hopping:
+      // At once, so that there is never more of it than a window.
+      contents_.evict(plan.layout, floor_div(next_ + e.hop - e.size - e.offset, plan.unit));
+      next_ = contents_.empty() ? for_ever : next_ + e.hop;
+      break;
     case WindowKind::sliding: {
       if (last_ <= next_) last_ = never_yet;
       Micros exit = contents_.empty() ? for_ever : contents_.oldest(plan.layout) + e.size;
@@ -168,7 +169,11 @@ bool Window::load(const WindowPlan& plan, Reader& in) {
   start_ = in.get<Micros>();
   last_ = in.get<Micros>();
   lost_ = in.get<Micros>();
-  return contents_.load(plan.layout, in) && in.good();
+  if (!contents_.load(plan.layout, in) || !in.good()) return false;
+  // What an earlier version saved may hold a slice that no window needs any more.
+  const Extent& e = plan.extent;
+  if (e.kind == WindowKind::hopping) contents_.evict(plan.layout, floor_div(next_ - e.size - e.offset, plan.unit));
+  return true;
 }
 
 }  // namespace millrace::alert

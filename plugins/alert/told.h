@@ -1,0 +1,48 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <span>
+
+#include "plugins/alert/life_cycle.h"
+
+namespace millrace::alert {
+
+/// The latest change of an alert that concerns people, and what there was to see. One block of memory together with its
+/// figures, as there is one for each alert.
+class Told {
+ public:
+  static std::unique_ptr<Told> make(const Change& change, double value, std::span<const double> figures) {
+    return std::unique_ptr<Told>(new (figures.size()) Told(change, value, figures));
+  }
+
+  Change change() const { return {.from = from_, .to = to_, .level = level_, .reason = reason_, .at = at_}; }
+  double value() const { return value_; }
+  std::span<const double> figures() const { return {reinterpret_cast<const double*>(this + 1), figures_}; }
+
+  static void operator delete(void* block) { ::operator delete(block); }
+  static void operator delete(void* block, std::size_t /*figures*/) { ::operator delete(block); }
+
+ private:
+  Told(const Change& change, double value, std::span<const double> figures)
+      : at_(change.at),
+        value_(value),
+        figures_(static_cast<std::uint32_t>(figures.size())),
+        from_(change.from),
+        to_(change.to),
+        reason_(change.reason),
+        level_(static_cast<std::uint8_t>(change.level)) {
+    std::copy(figures.begin(), figures.end(), reinterpret_cast<double*>(this + 1));
+  }
+  static void* operator new(std::size_t size, std::size_t figures) { return ::operator new(size + figures * sizeof(double)); }
+
+  Micros at_;
+  double value_;
+  std::uint32_t figures_;
+  State from_, to_;
+  Reason reason_;
+  std::uint8_t level_;
+};
+
+}  // namespace millrace::alert
