@@ -38,8 +38,9 @@ struct Arrival {
 /// alone. Each call carries the arrival clock, which never goes back. Costs per record do not depend on the number of keys;
 /// per window, rule and key one timer is kept at most.
 ///
-/// Its parts by file: monitor.cpp has keys and time, monitor_rules.cpp what rules make of a record, monitor_alerts.cpp what
-/// becomes of their findings, monitor_state.cpp what is saved.
+/// Its parts by file: monitor.cpp has keys, records and event time, monitor_clock.cpp what the arrival clock brings,
+/// monitor_rules.cpp what rules make of a record, monitor_alerts.cpp what becomes of their findings, monitor_state.cpp what is
+/// saved.
 class Monitor {
  public:
   Monitor(MonitorPlan plan, Output& output);
