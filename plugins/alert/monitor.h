@@ -111,6 +111,10 @@ class Monitor {
   bool load(std::string_view key, std::string_view bytes);
   bool load_common(std::string_view bytes);
 
+  /// After load_common(): nothing could be read of this key. What it has in windows now begins with a gap, and its silence is
+  /// counted from the last moment that was saved, or from `now` where that is not known.
+  void lost(std::string_view key, Micros now);
+
   /// The counts of an alert that is not loaded, so that its next incident gets a number of its own.
   void adopt(std::string_view rule, std::string_view key, std::uint64_t openings, std::uint64_t events);
 

@@ -154,6 +154,19 @@ bool Monitor::load(std::string_view name, std::string_view bytes) {
   return false;
 }
 
+void Monitor::lost(std::string_view name, Micros now) {
+  if (find(name) || names_.size() >= plan_.max_keys) return;
+  Key* key = create(name);
+  key->heard = now_ == never_yet ? now : now_;
+  for (const RulePlan& rule : plan_.rules) {
+    Instance& instance = key->rules[index_of(rule)];
+    instance.window.begin_partial(key->heard);
+    for (std::size_t i = 1; i < rule.parts.size(); ++i) instance.further[i - 1].begin_partial(key->heard);
+  }
+  touch(*key);
+  schedule(*key);
+}
+
 bool Monitor::load_rules(Key& key, Reader& in) {
   while (in.good() && !in.over()) {
     std::string_view name = in.text();

@@ -154,13 +154,17 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   static Error too_early() { return unavailable("the stage waits for the history yet; try again"); }
 
   void load(const std::vector<store::Snapshot>& snapshots) {
+    std::vector<std::string_view> lost;
     for (const store::Snapshot& s : snapshots) {
-      if (s.name != common_snapshot && !s.name.starts_with(key_snapshot)) continue;
-      bool good = s.name == common_snapshot ? monitor_->load_common(*s.data)
-                                            : monitor_->load(std::string_view(s.name).substr(key_snapshot.size()), *s.data);
-      gap_ahead_ = gap_ahead_ || good;
-      if (!good) context_.log(LogLevel::warning, fmt::format("what was saved of '{}' cannot be used; it starts anew", s.name));
+      const bool common = s.name == common_snapshot;
+      if (!common && !s.name.starts_with(key_snapshot)) continue;
+      const std::string_view key = common ? std::string_view() : std::string_view(s.name).substr(key_snapshot.size());
+      gap_ahead_ = true;
+      if (common ? monitor_->load_common(*s.data) : monitor_->load(key, *s.data)) continue;
+      context_.log(LogLevel::warning, fmt::format("what was saved of '{}' cannot be used; it starts anew", s.name));
+      if (!common) lost.push_back(key);
     }
+    for (std::string_view key : lost) monitor_->lost(key, micros(context_.now()));
   }
 
   /// Alerts of rules that are gone, or mean something else now, end; the others' counts go on.

@@ -62,8 +62,15 @@ bool Window::step(const WindowPlan& plan, ClosedWindow& closed) {
     case WindowKind::count:
     case WindowKind::trailing: return false;
   }
-  closed.partial = closed.start < lost_;
+  closed.partial = lacks_from(e, closed.start);
   return !contents_.empty();
+}
+
+/// Whether one that starts there, by what was lost up to and including `lost_`, is not whole.
+bool Window::lacks_from(const WindowPlan::Extent& e, Micros start) const {
+  // A session may have begun before, and moments are no spans that begin after their start.
+  if (e.kind == WindowKind::session) return start - e.timeout <= lost_;
+  return e.kind == WindowKind::snapshot ? start <= lost_ : start < lost_;
 }
 
 void Window::leave(const WindowPlan& plan) {

@@ -88,6 +88,9 @@ class Window {
   /// All contents are gone; whatever began before `newest` will be partial.
   void lose(Micros newest);
 
+  /// The same where it is not known whether there were any.
+  void begin_partial(Micros newest) { lost_ = newest; }
+
   /// Brings the memory that the next record will be written to nearer.
   [[gnu::always_inline]] void prefetch() const { contents_.prefetch(); }
   [[gnu::always_inline]] void prefetch_values() const { contents_.prefetch_values(); }
@@ -101,6 +104,7 @@ class Window {
 
  private:
   bool step(const WindowPlan& plan, ClosedWindow& closed);
+  bool lacks_from(const WindowPlan::Extent& extent, Micros start) const;
   void take_session(const WindowPlan& plan, Micros time, double value);
   bool take_counted(const WindowPlan& plan, Micros time, double value, ClosedWindow& closed);
 
