@@ -75,7 +75,7 @@ std::vector<config::Problem> check(const graph::Loader& loader, const std::files
         claim_paths(*pipeline, file.string(), *serves, claims);
         for (const auto& [id, other] : serving)
           if (auto clash = serves->clash_with(*served_by(other)))
-            problems.add({}, fmt::format("the stages '{}' and '{}': {}", id, stage.id, *clash));
+            problems.add(stage.position, fmt::format("the stages '{}' and '{}': {}", id, stage.id, *clash));
         serving.emplace_back(stage.id, std::move(made));
       }
     }

@@ -13,6 +13,9 @@
 namespace millrace::cli {
 namespace {
 
+/// As long as a `file_source` can be told to take.
+constexpr std::size_t longest_line = 64U << 20U;
+
 class FileInput final : public ReplayInput {
  public:
   FileInput(const std::filesystem::path& file, const graph::Loader& loader)
@@ -21,20 +24,38 @@ class FileInput final : public ReplayInput {
   bool good() const { return in_.good(); }
 
   Result<std::optional<ScriptItem>> next() override {
-    while (std::getline(in_, line_)) {
+    for (;;) {
       ++number_;
+      auto read = read_line();
+      if (!read) return invalid(place() + read.error().what);
+      if (!*read) return std::optional<ScriptItem>();
       if (line_.find_first_not_of(" \t\r") == std::string::npos) continue;
       auto item = reader_.line(line_);
       if (!item) return invalid(place() + item.error().what);
       return std::optional(std::move(*item));
     }
-    return std::optional<ScriptItem>();
   }
 
   std::string place() const override { return fmt::format("{}:{}: ", name_, number_); }
   bool ends() const override { return true; }
 
  private:
+  /// False at the end. Reads no further than a line may be long: a file such as /dev/zero never comes to a line's end.
+  Result<bool> read_line() {
+    line_.clear();
+    for (char piece[16U << 10U];;) {
+      in_.getline(piece, sizeof piece);
+      auto got = static_cast<std::size_t>(in_.gcount());
+      if (in_.bad()) return invalid("cannot read on");
+      const bool whole = in_.good();
+      line_.append(piece, whole ? got - 1 : got);
+      if (line_.size() > longest_line) return invalid("a line of more than 64 MiB: this is no file of inputs");
+      if (whole) return true;
+      if (in_.eof()) return !line_.empty();
+      in_.clear();  // the piece is full
+    }
+  }
+
   std::string name_;
   std::ifstream in_;
   ScriptReader reader_;

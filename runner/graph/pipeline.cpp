@@ -311,6 +311,7 @@ class Checker {
     for (std::size_t i = 0; i < order.size(); ++i) position[order[i]] = i;
     for (std::size_t i : order) {
       for (std::size_t& above : drafts_[i].stage.from) above = position[above];
+      drafts_[i].stage.position = drafts_[i].node->position;
       pipeline_.stages.push_back(std::move(drafts_[i].stage));
     }
   }

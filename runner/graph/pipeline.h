@@ -16,6 +16,7 @@ namespace millrace::graph {
 /// One stage of a checked pipeline. Nothing runs yet.
 struct Stage {
   std::string id;
+  config::Position position;       ///< in the file; what `publish` or `from: ADDR` adds has that of its stage
   const Plugin* plugin = nullptr;  ///< null only in what examine() returns of a file with problems
   std::function<AnyStage(Context)> make;
   std::vector<std::size_t> from;  ///< indices into Pipeline::stages, always smaller than its own

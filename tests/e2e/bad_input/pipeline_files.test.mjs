@@ -28,6 +28,7 @@ const CASES = [
     ),
     [undefined, undefined, /'[xz]' reads, by a circle, from itself/],
   ],
+  ['a hub that cannot stand beside another', stages(`  - id: a\n    plugin: emulator\n  - id: b\n    plugin: signalr\n    hub: /hubs/x\n  - id: c\n    plugin: signalr\n    from: a\n    hub: /hubs/x\n    client_queue: 1MiB\n`), [8, 5, /the stages 'b' and 'c': both have the hub '\/hubs\/x'/]],
   ['no stages', 'name: bad\n', [1, 1, /stages/]],
   ['broken YAML', 'name: bad\nstages:\n  - id: [a\n', [undefined, undefined, /./]],
   ['an unreadable script', stages(`  - id: a\n    plugin: emulator\n  - id: l\n    plugin: lua\n    script: absent.lua\n  - id: b\n    plugin: console\n`), [7, 13, /absent\.lua/]],

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { millrace } from '../support/millrace.mjs';
-import { temporaryFolder } from '../support/process.mjs';
+import { MILLRACE, SANITIZED, millrace } from '../support/millrace.mjs';
+import { Child, temporaryFolder } from '../support/process.mjs';
 
 const PIPELINE = `name: proof
 stages:
@@ -51,4 +51,20 @@ test('a line as a client of the hub receives it is taken as it is', async (t) =>
   const { code, stderr, stdout } = await millrace(t, ['replay', pipeline, '--input', input]);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /"kind":"alert"/);
+});
+
+test('a line without an end is refused where it becomes too long, and a pipe is read like a file', async (t) => {
+  const folder = temporaryFolder(t);
+  const pipeline = join(folder, 'proof.yaml');
+  writeFileSync(pipeline, PIPELINE);
+  const endless = await millrace(t, ['replay', pipeline, '--input', '/dev/zero'], { addressSpaceKiB: SANITIZED ? undefined : 1 << 20 });
+  assert.equal(endless.code, 1);
+  assert.match(endless.stderr, /\/dev\/zero:1: a line of more than 64 MiB/);
+
+  const long = JSON.stringify({ device: 'a', time: 1000, fields: { t: 31, note: 'x'.repeat(100_000) } });
+  writeFileSync(join(folder, 'input.jsonl'), `\n${long}\n${JSON.stringify({ device: 'b', time: 2000, fields: { t: 32 } })}`);
+  const piped = new Child(t, 'bash', ['-c', 'cat "$2" | "$0" replay "$1" --input /dev/stdin', MILLRACE, pipeline, join(folder, 'input.jsonl')]);
+  const { code, stderr, stdout } = await piped.end();
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(stdout.match(/"key":"[ab]"/g), ['"key":"a"', '"key":"b"']);
 });
