@@ -65,8 +65,8 @@ std::uint64_t kinship_id(std::string_view channel, std::string_view device) {
 std::uint64_t series_id(std::uint64_t kinship, std::uint64_t names) { return mix(kinship, names); }
 
 std::size_t append_stamped(std::string& out, Encoded record, std::uint64_t seq, std::string_view epoch) {
-  constexpr char three_members = '\x83', five_members = '\x85';
-  assert(record.json.ends_with('}') && record.messagepack.starts_with(three_members) && "a record has three members");
+  constexpr char five_members = '\x85';
+  assert(record.json.ends_with('}') && record.messagepack.starts_with('\x83') && "a record has three members");
   std::size_t begin = out.size();
   fmt::format_to(std::back_inserter(out), R"({},"seq":{},"epoch":"{}"}})", record.json.substr(0, record.json.size() - 1), seq,
                  epoch);
