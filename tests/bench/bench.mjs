@@ -3,16 +3,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fanout } from './fanout.mjs';
+import { nodeRed } from './node_red.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '..', '..');
 const BUILD = process.env.MILLRACE_BUILD ?? join(ROOT, 'build', 'release');
 const MILLRACE = join(BUILD, 'millrace');
+const LONGEST_MS = 15 * 60_000; // of one benchmark in one round
 const TICKS = 100; // of /proc/PID/stat, a second
 
 const option = (name, otherwise) => {
@@ -91,6 +93,12 @@ async function freePort() {
   return port;
 }
 
+const listening = (port) =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => (socket.destroy(), resolve(true)));
+    socket.on('error', () => resolve(false));
+  });
+
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function until(condition, everyMs = 20, seconds = 120) {
@@ -133,12 +141,7 @@ async function broker() {
       (process.getuid() === 0 ? 'user root\n' : ''),
   );
   const child = start('/usr/sbin/mosquitto', ['-c', file], { stdio: ['ignore', 'ignore', 'ignore'] });
-  await until(() => new Promise((resolve) => {
-    import('node:net').then(({ connect }) => {
-      const socket = connect(port, '127.0.0.1', () => (socket.destroy(), resolve(true)));
-      socket.on('error', () => resolve(false));
-    });
-  }));
+  await until(() => listening(port));
   return { url: `mqtt://127.0.0.1:${port}`, paho: `tcp://127.0.0.1:${port}`, stop: async () => (child.kill('SIGTERM'), child.ended) };
 }
 
@@ -264,6 +267,19 @@ const BENCHMARKS = {
       note(`MQTT to WebSocket at ${rate}/s: ratio to the bare callback`, median / bare.median, 'times');
       note(`MQTT to WebSocket at ${rate}/s: 99th percentile`, p99, 'ms', '1');
       await instance.stop();
+      if (!process.env.NODE_RED) continue;
+
+      const peer = nodeRed(process.env.NODE_RED, {
+        start, folder: join(folder, 'node-red'), port: await freePort(), broker: mosquitto.url, topic: 'devices/latency',
+      });
+      await until(() => listening(peer.port));
+      const theirs = await timed(rate, '--port', String(peer.port), '--path', '/latency');
+      note(`Node-RED at ${rate}/s: median`, theirs.median, 'ms');
+      note(`Node-RED at ${rate}/s: 99th percentile`, theirs.p99, 'ms');
+      note(`MQTT to WebSocket at ${rate}/s: ratio to Node-RED`, median / theirs.median, 'times');
+      note(`MQTT to WebSocket at ${rate}/s: 99th percentile, ratio to Node-RED`, p99 / theirs.p99, 'times');
+      peer.child.kill('SIGTERM');
+      await peer.child.ended;
     }
     await mosquitto.stop();
   },
@@ -291,7 +307,20 @@ const chosen = Object.entries(BENCHMARKS).filter(([name]) => name.includes(ONLY)
 if (chosen.some(([name]) => name === 'file' || name === 'window')) writeInput();
 for (let round = 1; round <= ROUNDS; ++round) {
   console.error(`round ${round} of ${ROUNDS}`);
-  for (const [, benchmark] of chosen) await benchmark();
+  for (const [name, benchmark] of chosen) {
+    console.error(`${name} ...`);
+    const begin = performance.now();
+    // A benchmark that hangs must not keep the others' figures from being printed, nor the command from ending.
+    const overdue = pause(LONGEST_MS).then(() => Promise.reject(new Error(`no end after ${LONGEST_MS / 60_000} minutes`)));
+    try {
+      await Promise.race([benchmark(), overdue]);
+      console.error(`${name}: took ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+    } catch (error) {
+      console.error(`${name} failed: ${error.stack}`);
+      process.exitCode = 1;
+      for (const child of children) child.kill('SIGKILL');
+    }
+  }
 }
 
 const shown = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
@@ -301,3 +330,4 @@ for (const [name, { values, unit, limit }] of results) {
   const median = sorted[Math.floor(sorted.length / 2)];
   console.log(`| ${name} | ${shown(median)} | ${shown(sorted[0])} to ${shown(sorted.at(-1))} | ${unit} | ${limit} |`);
 }
+process.exit();
