@@ -132,7 +132,9 @@ std::optional<http::Identity> Hub::identify(const http::Request& request, http::
 
 std::optional<std::chrono::seconds> Hub::limited(http::RateLimit& limit, const http::Request& request,
                                                  const http::Identity& who) {
-  auto again = limit.exceeded(http::asker_of(request, who), now_);
+  auto asker = http::asker_of(request, who);
+  if (!asker) return std::nullopt;
+  auto again = limit.exceeded(*asker, now_);
   if (again) counters_.limited.add();
   return again;
 }

@@ -235,12 +235,12 @@ void Options::describe(Fields<Options>& f) {
       .max(1'000'000);
   f.field("negotiate_rate", &Options::negotiate_rate)
       .doc(
-          "Negotiations a second of one user, or of one address where no token names a user, and five times as many at once; "
-          "more are answered with 429 and Retry-After. All clients behind one proxy have its address.")
+          "Negotiations a second of one user, or of one address where no token names a user, and 5000 at once; more are "
+          "answered with 429 and Retry-After. All clients behind one proxy have its address; this machine's own has no limit.")
       .min(1)
       .max(1'000'000);
   f.field("rest_rate", &Options::rest_rate)
-      .doc("Requests a second to the hub's REST of one user or address, likewise.")
+      .doc("Requests a second to the hub's REST of one user or address, likewise; five times as many at once.")
       .min(1)
       .max(1'000'000);
   f.field("keep_alive", &Options::keep_alive)
@@ -279,7 +279,8 @@ void Options::describe(Fields<Options>& f) {
 
 namespace {
 
-http::Rate burst_of_5_seconds(double per_second) { return {.per_second = per_second, .at_once = 5 * per_second}; }
+/// As many clients as may well be of one user, a test of load for one, come at once.
+constexpr double clients_at_once = 5000;
 
 }  // namespace
 
@@ -297,8 +298,8 @@ HubOptions Options::hub_options() const {
   made.replay_bytes = replay_buffer.count;
   made.message_bytes = message_size.count;
   made.message_rate = message_rate;
-  made.negotiations = burst_of_5_seconds(negotiate_rate);
-  made.rest_requests = burst_of_5_seconds(rest_rate);
+  made.negotiations = {.per_second = double(negotiate_rate), .at_once = std::max(clients_at_once, double(negotiate_rate))};
+  made.rest_requests = {.per_second = double(rest_rate), .at_once = 5.0 * rest_rate};
   made.keep_alive = std::chrono::ceil<HubOptions::Time>(keep_alive);
   made.client_timeout = std::chrono::ceil<HubOptions::Time>(client_timeout);
   made.handshake_timeout = std::chrono::ceil<HubOptions::Time>(handshake_timeout);

@@ -59,7 +59,7 @@ struct Options {
   config::Bytes message_size{32U << 10U};
   std::uint32_t message_rate = 1000;
   std::uint32_t negotiate_rate = 200;
-  std::uint32_t rest_rate = 1000;
+  std::uint32_t rest_rate = 5000;
   Duration keep_alive = 15s;
   Duration client_timeout = 30s;
   Duration handshake_timeout = 15s;

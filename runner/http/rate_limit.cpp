@@ -34,10 +34,11 @@ std::optional<std::chrono::seconds> RateLimit::exceeded(std::string_view asker, 
   return std::nullopt;
 }
 
-std::string asker_of(const Request& request, const Identity& identity) {
+std::optional<std::string> asker_of(const Request& request, const Identity& identity) {
   if (!identity.user.empty()) return "user " + identity.user;
   boost::system::error_code error;
   auto address = boost::asio::ip::make_address(request.remote, error);
+  if (!error && address.is_loopback()) return std::nullopt;
   if (error || address.is_v4()) return "address " + request.remote;
   auto bytes = address.to_v6().to_bytes();
   std::fill(bytes.begin() + 8, bytes.end(), std::uint8_t{0});

@@ -49,8 +49,8 @@ class RateLimit {
 };
 
 /// Who asks, to be told from others: the user of a token or, where it names none, the address, of IPv6 the network that one
-/// household has (the first 64 bits).
-std::string asker_of(const Request& request, const Identity& identity);
+/// household has (the first 64 bits). Nobody to be limited where it names none and the request comes from this machine.
+std::optional<std::string> asker_of(const Request& request, const Identity& identity);
 
 /// 429, which says when to come again.
 Response too_many_requests(std::chrono::seconds again);

@@ -71,6 +71,8 @@ TEST_CASE("an asker is a token's user, else an address, or the network of an IPv
   CHECK(asker_of(from("2001:db8:1:2::1"), {}) == asker_of(from("2001:db8:1:2:ffff::9"), {}));
   CHECK(asker_of(from("2001:db8:1:2::1"), {}) != asker_of(from("2001:db8:1:3::1"), {}));
   CHECK(asker_of(from("10.0.0.7"), {}) != asker_of(from(""), {.user = "10.0.0.7"}));
+  CHECK(asker_of(from("127.0.0.1"), ann) == asker_of(from("10.0.0.7"), ann));
+  for (const char* here : {"127.0.0.1", "127.9.9.9", "::1"}) CHECK_FALSE(asker_of(from(here), {}));
 }
 
 TEST_CASE("the refusal is 429 with Retry-After") {
