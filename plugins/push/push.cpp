@@ -166,7 +166,10 @@ void Push::settle(const Reply& reply, Time now) {
   Seat& seat = seats_[parcel->target];
   Outcome outcome = classify(reply.status);
   if (outcome == Outcome::accepted) {
-    if (std::exchange(seat.locked_out, false)) context_.log(LogLevel::info, seat.target.display() + " lets us in again");
+    const bool was_locked_out = std::exchange(seat.locked_out, false);
+    const bool was_failing = std::exchange(seat.failing, false);
+    if (was_locked_out || was_failing)
+      context_.log(LogLevel::info, seat.target.display() + (was_locked_out ? " lets us in again" : " takes messages again"));
     delivered_.add();
     updates_.push_back({reply.id, parcel->attempts, 0, to_whole_millis(now), "", store::DeliveryStatus::delivered});
     queue_.remove(reply.id);
@@ -190,7 +193,12 @@ void Push::settle(const Reply& reply, Time now) {
     pause_target(parcel->target, outcome, std::min(next, now + config_.retry.ttl));
     if (next > expiry) error += "; asks to wait for longer than the message is kept";
   }
-  if (!hopeless && now < expiry && next <= expiry) return try_again(*parcel, error, next);
+  if (!hopeless && now < expiry && next <= expiry) {
+    if (outcome != Outcome::credentials && !std::exchange(seat.failing, true))
+      context_.log(LogLevel::warning, fmt::format("{}: {}; its messages wait in the history and are tried again, each for {}",
+                                                  seat.target.display(), error, config::show_duration(config_.retry.ttl)));
+    return try_again(*parcel, error, next);
+  }
   give_up(parcel->id, parcel->message, parcel->attempts, seat.target.display(), error);
   queue_.remove(reply.id);
 }

@@ -47,6 +47,7 @@ class Push final : public Sink {
   struct Seat {
     Target target;
     bool locked_out = false;  ///< it refused our credentials, and the operator knows
+    bool failing = false;     ///< it did not take the last message, and the operator knows
   };
 
   /// A message to a target that the stage does not name. It waits in the history for as long as any other: the version of the

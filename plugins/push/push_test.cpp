@@ -231,6 +231,27 @@ TEST_CASE("a target that refuses our credentials pauses, and the operator is tol
   CHECK(stage.host->logs().size() == 2);
 }
 
+TEST_CASE("the operator is told once that a target does not take messages, and once that it does again") {
+  HttpReceiver webhook(statuses({500, 503, 200, 200, 500}));
+  Stage stage({webhook.url("/hook/s3cret")});
+  stage.notify("n1");
+  stage.run_until([&] { return stage.count("failed_attempts") == 1; });
+  stage.advance();
+  stage.run_until([&] { return stage.count("failed_attempts") == 2; });
+  auto told = stage.host->logs();
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told[0], Catch::Contains("answered 500") && Catch::Contains("tried again") && !Catch::Contains("s3cret"));
+  stage.advance();
+  stage.run_until([&] { return stage.count("delivered") == 1; });
+  CHECK_THAT(stage.host->logs().at(1), Catch::Contains("takes messages again"));
+  stage.notify("n2");
+  stage.run_until([&] { return stage.count("delivered") == 2; });
+  CHECK(stage.host->logs().size() == 2);
+  stage.notify("n3");
+  stage.run_until([&] { return stage.count("failed_attempts") == 3; });
+  CHECK(stage.host->logs().size() == 3);
+}
+
 TEST_CASE("nobody listening is a failure like any other") {
   int port = HttpReceiver().port();
   Stage stage({"http://127.0.0.1:" + std::to_string(port) + "/"});
