@@ -234,6 +234,22 @@ rules:
   CHECK(bench.seen.back() == "notification repeat a a in attic: 90 %, now 85.2, null");
 }
 
+TEST_CASE("a rule over texts says what the field holds, not 0 or 1") {
+  Bench bench(R"yaml(
+rules:
+  moved: {watch: {value: site}, differs: yard}
+  away: {watch: {value: site}, equals: road, message: "{key} is away"}
+  turned: {watch: {value: site}, changed: true}
+  wet: {watch: {value: humidity}, above: 80}
+)yaml");
+  bench.note(bench.stage->process(placed("van", 1'001'000, 50, "yard")).value());
+  Batch batch = bench.stage->process(placed("van", 1'002'000, 90, "road")).value();
+  Lines messages;
+  for (const Record& r : batch.records) messages.push_back(text(r, "message"));
+  std::sort(messages.begin(), messages.end());
+  CHECK(messages == Lines{"van is away", "van: moved, site is road", "van: turned, site is road", "van: wet at 90"});
+}
+
 TEST_CASE("alerts that have a label's text in common are told of together") {
   Bench bench(R"yaml(
 rules:

@@ -201,6 +201,13 @@ std::uint64_t meaning_of(const Options& options, const RulePlan& rule, const std
   return d.value();
 }
 
+/// Where a rule's value is but whether the field holds a certain text, or another than before, what it holds says more.
+std::string default_message(const Input& input) {
+  const bool quotable = input.field.find_first_of("{}:") == std::string::npos;
+  if (input.reading == Input::Reading::number || !quotable) return "{key}: {rule} at {value:g}";
+  return fmt::format("{{key}}: {{rule}}, {0} is {{record.{0}}}", input.field);
+}
+
 RuleText text_of(const std::string& message, const std::vector<Aggregate>& aggregates, const config::Map<std::string>& labels,
                  const std::optional<GroupOptions>& group) {
   RuleText text{*message_of(message, aggregates), {}, {}};
@@ -333,7 +340,7 @@ Compiled compile(const Options& options) {
     rule.notify = notify_of(rule_options);
     rule.notify.deescalated = rule_options.notify_deescalated;
     rule.meaning = meaning_of(options, rule, compiled.inputs, rule_options.watch.formula());
-    std::string text = rule_options.message.empty() ? "{key}: {rule} at {value:g}" : rule_options.message;
+    std::string text = rule_options.message.empty() ? default_message(compiled.inputs[rule.input]) : rule_options.message;
     compiled.texts.push_back(text_of(text, rule.aggregates, rule_options.labels, rule_options.group));
     plan.rules.push_back(std::move(rule));
   }
