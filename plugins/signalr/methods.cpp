@@ -117,6 +117,8 @@ void add_alert_methods(Hub& hub, Acknowledge acknowledge) {
     auto seen = read_seen(call.arguments);
     if (!caller) return;
     if (!seen) return call.fail("Expected the alert's key and, to mean one rule only, the rule; or the alert.");
+    // Of a device that they may not see it is as if nothing were open.
+    if (!caller->identity().may_join("device:" + seen->key)) return;
     const std::string& user = caller->identity().user;
     seen->by = user.empty() ? "a client of the hub" : user;
     auto kept = std::make_shared<Call>(std::move(call));

@@ -59,9 +59,16 @@ std::string_view behind(std::string_view prefix, std::string_view path) {
 /// One request that has passed the door.
 struct Call {
   http::Request request;
-  std::string user;
+  http::Identity who;
   ReplyPtr reply;
 };
+
+/// Whether they may see the alerts of a key: those that the hub would send them.
+bool may_see(const http::Identity& who, const std::string& key) { return who.may_join("device:" + key); }
+
+http::Response no_such(std::string_view incident) {
+  return error_response(404, fmt::format("there is no incident '{}'", incident));
+}
 
 }  // namespace
 
@@ -148,6 +155,9 @@ http::Handler AlertRest::Impl::handler(const std::shared_ptr<const http::Access>
     }
     if (!who->may(reads ? http::Right::read : http::Right::ack))
       return exchange.respond(error_response(403, "your token does not allow this"));
+    if (request.path.starts_with(silences_path) && !who->any_group())
+      return exchange.respond(
+          error_response(403, "silences reach over devices, and your token does not; it needs the group *"));
     if (!reads && !http::Origins().allow(request))
       return exchange.respond(error_response(403, "pages of another origin may not do this"));
     http::Response refused;
@@ -157,7 +167,7 @@ http::Handler AlertRest::Impl::handler(const std::shared_ptr<const http::Access>
       return exchange.respond(error_response(413, fmt::format("a body has at most {} bytes here", longest_body)));
     if (!request.body.empty() && !is_json(request))
       return exchange.respond(error_response(415, "the body is to be application/json"));
-    impl->enter({request, who->user, Reply::owe(loop, std::move(exchange), impl->options.patience)}, work);
+    impl->enter({request, *who, Reply::owe(loop, std::move(exchange), impl->options.patience)}, work);
   };
 }
 
@@ -234,7 +244,8 @@ void AlertRest::Impl::list_alerts(const Call& call) {
   auto incidents = read<std::vector<store::Incident>>([&](store::HistoryReader& from) { return from.incidents(*filter); });
   if (!incidents) return call.reply->send(refusal(incidents.error()));
   Json page{{"alerts", Json::array()}};
-  for (std::size_t i = 0; i < std::min(limit, incidents->size()); ++i) page["alerts"].push_back(json_of((*incidents)[i]));
+  for (std::size_t i = 0; i < std::min(limit, incidents->size()); ++i)
+    if (may_see(call.who, (*incidents)[i].opening.key)) page["alerts"].push_back(json_of((*incidents)[i]));
   if (incidents->size() > limit) page["next"] = cursor_after((*incidents)[limit - 1]);
   call.reply->send(json_response(page));
 }
@@ -250,8 +261,8 @@ void AlertRest::Impl::show_alert(const Call& call) {
   const std::string_view name = behind(alerts_path, call.request.path);
   auto found = read<std::vector<store::Incident>>([&](store::HistoryReader& from) { return from.find(name, 1); });
   if (!found) return call.reply->send(refusal(found.error()));
-  if (found->empty() || found->front().opening.incident_id != name)
-    return call.reply->send(error_response(404, fmt::format("there is no incident '{}'", name)));
+  if (found->empty() || found->front().opening.incident_id != name || !may_see(call.who, found->front().opening.key))
+    return call.reply->send(no_such(name));
   const store::Incident& incident = found->front();
   auto timeline = reader->timeline(name);
   if (!timeline) return call.reply->send(refusal(timeline.error()));
@@ -265,11 +276,11 @@ void AlertRest::Impl::show_alert(const Call& call) {
 void AlertRest::Impl::acknowledge(const Call& call) {
   std::string_view name = behind(alerts_path, call.request.path);
   name.remove_suffix(std::string_view("/ack").size());
-  auto saying = saying_of(call.request, call.user);
+  auto saying = saying_of(call.request, call.who.user);
   if (!saying) return call.reply->send(error_response(400, saying.error().what));
   auto opening = opening_of(name);
   if (!opening) return call.reply->send(refusal(opening.error()));
-  if (!*opening) return call.reply->send(error_response(404, fmt::format("there is no incident '{}'", name)));
+  if (!*opening || !may_see(call.who, (*opening)->key)) return call.reply->send(no_such(name));
   const store::Event& about = **opening;
   actions.acknowledge({about.pipeline, about.stage}, {about.key, about.rule, about.incident_id, saying->by, saying->comment},
                       [reply = call.reply](const Result<std::vector<Acknowledged>>& said) {
@@ -285,12 +296,12 @@ void AlertRest::Impl::acknowledge(const Call& call) {
 void AlertRest::Impl::comment(const Call& call) {
   std::string_view name = behind(alerts_path, call.request.path);
   name.remove_suffix(std::string_view("/comments").size());
-  auto saying = saying_of(call.request, call.user);
+  auto saying = saying_of(call.request, call.who.user);
   if (saying && saying->comment.empty()) saying = invalid("say something, with 'comment'");
   if (!saying) return call.reply->send(error_response(400, saying.error().what));
   auto opening = opening_of(name);
   if (!opening) return call.reply->send(refusal(opening.error()));
-  if (!*opening) return call.reply->send(error_response(404, fmt::format("there is no incident '{}'", name)));
+  if (!*opening || !may_see(call.who, (*opening)->key)) return call.reply->send(no_such(name));
   const store::Event& about = **opening;
   Json said{{"incident", about.incident_id}, {"by", saying->by}, {"comment", saying->comment}};
   actions.comment({about.pipeline, about.stage}, {about.rule, about.key, about.incident_id, saying->by, saying->comment},
@@ -321,7 +332,7 @@ Json list_of(const std::vector<KeptSilence>& silences) {
 }  // namespace
 
 void AlertRest::Impl::silence(const Call& call) {
-  auto wanted = silence_of(call.request, call.user, clock.now());
+  auto wanted = silence_of(call.request, call.who.user, clock.now());
   if (!wanted) return call.reply->send(error_response(400, wanted.error().what));
   actions.silence(wanted->scope, wanted->silence, [reply = call.reply](const Result<std::vector<KeptSilence>>& kept) {
     reply->send(kept ? json_response(list_of(*kept), 201) : refusal(kept.error()));
@@ -340,7 +351,7 @@ void AlertRest::Impl::unsilence(const Call& call) {
     return call.reply->send(error_response(404, fmt::format("no silence that holds is called '{}'", id)));
   Silence which;
   which.id = id;
-  which.by = call.user;
+  which.by = call.who.user;
   actions.unsilence({filter->pipeline, filter->stage}, which,
                     [reply = call.reply](const Result<std::vector<KeptSilence>>& over) {
                       reply->send(over ? json_response(list_of(*over)) : refusal(over.error()));

@@ -230,6 +230,25 @@ test('without a running instance alerts can be read, and whoever would change so
   assert.deepEqual([json.state, json.timeline.map(({ reason }) => reason)], ['FIRING', ['condition']]);
 });
 
+test('a token for some devices shows no alert of others, and acts on none', async (t) => {
+  const instance = await start(t, 'listen: {auth: required}', {});
+  const { stdout } = await millrace(t, ['token', '--data', instance.data, '--user', 'ann', '--group', 'device:a*', '--right', 'read', '--right', 'ack']);
+  const ann = client(instance, stdout.trim());
+  await read(instance, { a1: 31, b: 31 }, 'FIRING');
+  assert.deepEqual((await ann('GET', ALERTS)).json.alerts.map((alert) => alert.key), ['a1']);
+  assert.deepEqual((await ann('GET', `${ALERTS}?key=b`)).json, { alerts: [] });
+  assert.equal((await ann('GET', at('a1', 1))).status, 200);
+  // What they may not see looks like what is not there.
+  const absent = await ann('GET', at('c', 1));
+  for (const answer of [await ann('GET', at('b', 1)), await ann('POST', `${at('b', 1)}/ack`), await ann('POST', `${at('b', 1)}/comments`, { comment: 'x' })]) {
+    assert.equal(answer.status, 404);
+    assert.equal(answer.json.error, absent.json.error.replace('/c#', '/b#'));
+  }
+  assert.equal((await ann('POST', `${at('a1', 1)}/ack`)).json.acked_by, 'ann');
+  for (const [method, path, body] of [['GET', '/api/silences'], ['POST', '/api/silences', { for: '1h' }], ['DELETE', '/api/silences/x']])
+    assert.equal((await ann(method, path, body)).status, 403, method);
+});
+
 test('where tokens are demanded, each right opens its own doors, and the token says who it was', async (t) => {
   const instance = await start(t, 'listen: {auth: required}', {});
   const mint = async (...rights) => {

@@ -239,6 +239,11 @@ test('who has the right acknowledges an alert, others do not, and the history sa
   await assert.rejects(reader.invoke('AckAlert', 'cellar'), /You may not call 'AckAlert'/);
   await assert.rejects(keeper.invoke('AckAlert', 7), /Expected the alert's key/);
   await assert.rejects(keeper.invoke('AckAlert', 'cellar', 'no such rule'), /no such rule/);
+  // Of a device that they may not see it is as if nothing were open.
+  const neighbour = await live.started({ token: await live.token('--user', 'bob', '--group', 'device:attic', '--right', 'read,ack') });
+  await neighbour.invoke('AckAlert', 'cellar', 'damp');
+  await neighbour.invoke('AckAlert', 'cellar');
   await keeper.invoke('AckAlert', 'cellar', 'damp');
   await until('the history to say so', async () => (await live.query("select acked_by from alert_state where acked_by is not null"))[0]?.acked_by === 'ann');
+  assert.deepEqual(await live.query("select reason from alert_event where reason like 'ack%'"), [{ reason: 'ack:ann' }]);
 });
