@@ -1,11 +1,17 @@
 // From a record to its transition, committed to a history on disk and emitted: a stage under a steady load in real time, on one
-// thread as in a pipeline. Prints {"median", "p99", "transitions"} in milliseconds. Run it from a release build.
+// thread as in a pipeline. Prints {"median", "p99", "transitions", "bare_p99"} in milliseconds; the last is what a write of 4
+// KiB and its sync take in the same folder just before and after, as one cannot be quicker than the disk. Run it from a release
+// build.
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -35,6 +41,25 @@ struct Load {
   int keys = 10'000, per_second = 100'000, one_in = 100, seconds = 5;
 };
 
+double p99(std::vector<double>& values) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(static_cast<double>(values.size() - 1) * 0.99)];
+}
+
+/// Appends to `waited` what each of some bare syncs takes, in milliseconds.
+void sync_barely(const std::filesystem::path& folder, std::vector<double>& waited) {
+  constexpr int times = 300;
+  const std::string block(4096, 'x');
+  const int file = ::open((folder / "bare").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (file < 0) throw std::runtime_error("the folder cannot be written to");
+  for (int i = 0; i < times; ++i) {
+    const auto began = std::chrono::steady_clock::now();
+    if (::write(file, block.data(), block.size()) < 0 || ::fdatasync(file) != 0) throw std::runtime_error("the disk is full");
+    waited.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count());
+  }
+  ::close(file);
+}
+
 class Latency {
  public:
   explicit Latency(const Load& load) : load_(load) {
@@ -49,6 +74,17 @@ class Latency {
   }
 
   void run() {
+    sync_barely(folder_.path(), bare);
+    load();
+    sync_barely(folder_.path(), bare);
+  }
+
+  std::vector<double> waited, bare;
+
+ private:
+  static constexpr int warm_ms = 1000;
+
+  void load() {
     const Time begin = wall();
     for (int ms = 0; ms < load_.seconds * 1000; ++ms) {
       const Time due = begin + std::chrono::milliseconds(ms);
@@ -60,11 +96,6 @@ class Latency {
       tick();
     }
   }
-
-  std::vector<double> waited;
-
- private:
-  static constexpr int warm_ms = 1000;
 
   void send(bool measured) {
     measured_ = measured;
@@ -116,7 +147,7 @@ int main(int argc, char** argv) {
   latency.run();
   std::vector<double>& waited = latency.waited;
   if (waited.empty()) return 1;
-  std::sort(waited.begin(), waited.end());
-  auto at = [&](double share) { return waited[static_cast<std::size_t>(static_cast<double>(waited.size() - 1) * share)]; };
-  fmt::print("{{\"median\":{},\"p99\":{},\"transitions\":{}}}\n", at(0.5), at(0.99), waited.size());
+  const double latest = p99(waited);
+  fmt::print("{{\"median\":{},\"p99\":{},\"transitions\":{},\"bare_p99\":{}}}\n", waited[waited.size() / 2], latest,
+             waited.size(), p99(latency.bare));
 }
