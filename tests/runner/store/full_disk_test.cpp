@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <optional>
 
 #include "opened_store.h"
 #include "rows.h"
@@ -12,9 +13,30 @@ using namespace millrace;
 using namespace millrace::store;
 using namespace millrace::store::test_rows;
 
+namespace {
+
+/// A disk on which a history's log cannot grow, as long as this lives.
+class FullDisk {
+ public:
+  explicit FullDisk(const std::filesystem::path& folder) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    struct rlimit limited = before_;
+    limited.rlim_cur = std::filesystem::file_size(folder / "history.db-wal");
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
+  }
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  struct rlimit before_ {};
+};
+
+}  // namespace
+
 TEST_CASE("a disk that takes no more pauses history, and it resumes by itself with nothing lost") {
   test::TempFolder folder;
-  std::signal(SIGXFSZ, SIG_IGN);
   std::mutex logs_mutex;
   std::vector<std::string> logs;
   Store::Options options;
@@ -37,11 +59,7 @@ TEST_CASE("a disk that takes no more pauses history, and it resumes by itself wi
   store->commit(opening("before", 1), {});
   REQUIRE(store->flush());
 
-  struct rlimit unlimited {};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
-  struct rlimit limited = unlimited;
-  limited.rlim_cur = std::filesystem::file_size(folder.path() / "history.db-wal");
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
+  std::optional<FullDisk> full(folder.path());
   Answers answers;
   for (int i = 0; i < 100; ++i) store->commit(opening(std::to_string(i), 1), answers.done());
   bool retried = false;
@@ -55,7 +73,7 @@ TEST_CASE("a disk that takes no more pauses history, and it resumes by itself wi
     std::lock_guard lock(answers.mutex);
     return answers.good;
   }();
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+  full.reset();
   CHECK(retried);
   CHECK(paused == 1);
   CHECK(good_while_full == 0);
@@ -71,22 +89,17 @@ TEST_CASE("a disk that takes no more pauses history, and it resumes by itself wi
 
 TEST_CASE("a store that ends while its disk is full answers what waits with an error") {
   test::TempFolder folder;
-  std::signal(SIGXFSZ, SIG_IGN);
   auto store = open(folder.path());
   store->commit(opening("before", 1), {});
   REQUIRE(store->flush());
-  struct rlimit unlimited {};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
-  struct rlimit limited = unlimited;
-  limited.rlim_cur = std::filesystem::file_size(folder.path() / "history.db-wal");
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limited) == 0);
+  std::optional<FullDisk> full(folder.path());
   Answers answers;
   int refused = 0;
   store->commit(opening("a", 1), answers.done());
   store->dead_letter({"house", "calc", 0, "", "{}", "e"},
                      Ack([&](Settlement how) { refused += how == Settlement::refused ? 1 : 0; }));
   store.reset();
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+  full.reset();
   CHECK(answers.good == 0);
   REQUIRE(answers.bad.size() == 1);
   CHECK(answers.bad[0].kind == ErrorKind::unavailable);
