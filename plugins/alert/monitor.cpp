@@ -113,6 +113,8 @@ bool Monitor::covered(const Key& key, const Arrival& arrival) const {
 void Monitor::cover(Key& key, const Arrival& arrival) {
   if (arrival.source == 0) return;
   if (message_.source != arrival.source || message_.sequence != arrival.sequence) {
+    if (message_.source != arrival.source && std::find(sources_.begin(), sources_.end(), arrival.source) == sources_.end())
+      sources_.push_back(arrival.source);
     message_.source = arrival.source;
     message_.sequence = arrival.sequence;
     message_.keys.clear();
@@ -148,7 +150,7 @@ TimePolicy Monitor::policy() const {
 Micros Monitor::watermark(const Key& key) const {
   if (flushed_) return for_ever;
   Micros by_data = plan_.time.scope == Scope::key ? key.watermark.at : common_.at;
-  return std::max(by_data, now_ - late());
+  return std::max(by_data, clock_of(key) - late());
 }
 
 void Monitor::record(const Arrival& arrival) { record(arrival, find(arrival.key)); }
@@ -202,6 +204,7 @@ void Monitor::records(std::span<const Arrival> arrivals) {
 void Monitor::record(const Arrival& arrival, Key* key) {
   if (key && had_before(*key, arrival)) return;
   now_ = std::max(now_, arrival.arrival);
+  if (!holds_.empty()) take_to_hold(arrival);
   // Arriving exactly at the deadline is in time.
   if (key && silence_ && key->heard + silence_->silent_after == now_) key->heard = now_;
   run(now_);
@@ -255,6 +258,7 @@ void Monitor::tick(Micros now) {
 
 void Monitor::flush() {
   flushed_ = true;
+  let_go_by(for_ever);
   while (events_.next() < for_ever) {
     auto [at, key] = events_.pop();
     if (at == key->event_turn) event_due(*key, at);
@@ -272,16 +276,27 @@ void Monitor::event_due(Key& key, Micros at) {
 }
 
 void Monitor::run(Micros now) {
+  let_go_by(now);
   for (;;) {
     Micros event = events_.next();
-    bool passed = plan_.time.scope == Scope::source && event < common_.at;
-    Micros event_clock = passed ? never_yet : clock_for(event, late());
+    Micros event_clock = passed(event) ? never_yet : clock_for(event, late());
+    Hold* hold = due_hold();
+    Micros held = hold ? hold->events.next() : for_ever;
+    Micros held_clock = passed(held) ? never_yet : clock_for(held, late());
     Micros clock = clocks_.next();
     Micros group = grouped_ ? group_deadline() : for_ever;
-    Micros first = std::min({event_clock, clock, group});
+    Micros first = std::min({event_clock, held_clock, clock, group});
     if (first > now) return;
     if (event_clock == first) {
       auto [at, key] = events_.pop();
+      if (at != key->event_turn) continue;
+      // Those of keys that are held wait for what their source brings.
+      if (Hold* its = passed(event) ? nullptr : hold_of(*key))
+        its->events.push(at, *key);
+      else
+        event_due(*key, at);
+    } else if (held_clock == first) {
+      auto [at, key] = hold->events.pop();
       if (at == key->event_turn) event_due(*key, at);
     } else if (clock == first) {
       auto [at, key] = clocks_.pop();
@@ -296,7 +311,8 @@ void Monitor::run(Micros now) {
 }
 
 std::optional<Micros> Monitor::deadline() const {
-  Micros first = std::min({clock_for(events_.next(), late()), clocks_.next(), grouped_ ? group_deadline() : for_ever});
+  Micros first =
+      std::min({clock_for(events_.next(), late()), clocks_.next(), grouped_ ? group_deadline() : for_ever, hold_deadline()});
   if (first >= for_ever) return std::nullopt;
   return first;
 }

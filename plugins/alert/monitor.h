@@ -32,6 +32,7 @@ struct Arrival {
   std::span<const Quote> quotes;   ///< what texts quote of it
   std::uint32_t source = 0;        ///< 0: not replayable
   std::uint64_t sequence = 0;
+  bool fresh = true;  ///< it is of the present; a backlog of its source, if there was one, has been worked off
 };
 
 /// All rules of one alert stage over all keys. Deterministic: no clock, no I/O, no threads; what comes out depends on the calls
@@ -39,8 +40,8 @@ struct Arrival {
 /// per window, rule and key one timer is kept at most.
 ///
 /// Its parts by file: monitor.cpp has keys, records and event time, monitor_clock.cpp what the arrival clock brings,
-/// monitor_rules.cpp what rules make of a record, monitor_alerts.cpp what becomes of their findings, monitor_state.cpp what is
-/// saved.
+/// monitor_holds.cpp when that stands still, monitor_rules.cpp what rules make of a record, monitor_alerts.cpp what becomes of
+/// their findings, monitor_state.cpp what is saved.
 class Monitor {
  public:
   Monitor(MonitorPlan plan, Output& output);
@@ -67,6 +68,18 @@ class Monitor {
   /// The clocks of devices may show so much more than the arrival clock (less, if negative): from here on a record is early or
   /// late, and windows of idle keys close, only where it is so by either.
   void doubt(Micros ahead) { ahead_ = ahead; }
+
+  /// A source is cut off, since then, and may bring what it could not: for its keys event time does not follow the clock, but
+  /// what the source brings alone.
+  void hold(std::uint32_t source, Micros since);
+
+  /// The source can bring what it has kept: a hold on it ends with its first record that is fresh, or at `until`. Meanwhile
+  /// none of its keys counts as silent.
+  void catch_up(std::uint32_t source, Micros until);
+
+  /// Sources that are held.
+  std::vector<std::uint32_t> held() const;
+  bool holding() const { return !holds_.empty(); }
 
   /// End of the stream: every watermark becomes infinite.
   void flush();
@@ -198,6 +211,26 @@ class Monitor {
   [[gnu::always_inline]] inline void fetch(const Key& key, Micros time) const;
   [[gnu::always_inline]] inline void fetch_values(const Key& key, Micros time) const;
 
+  /// A source that is cut off, or catches up.
+  struct Hold {
+    std::uint32_t source = 0;
+    Micros clock = 0;         ///< how far the arrival clock has come for its keys
+    Micros until = for_ever;  ///< the hold's end, once the source is back
+    Deadlines<Key> events;    ///< of its keys, for which events_ had the time, but not `clock`
+  };
+  Hold* hold_of(const Key& key);
+  const Hold* hold_of(const Key& key) const { return holds_.empty() ? nullptr : const_cast<Monitor*>(this)->hold_of(key); }
+  Hold* hold_on(std::uint32_t source);
+  Hold* due_hold();
+  Micros clock_of(const Key& key) const;
+  bool passed(Micros event) const { return plan_.time.scope == Scope::source && event < common_.at; }
+  void take_to_hold(const Arrival& arrival);
+  void let_go(Hold& hold);
+  void let_go_by(Micros now);
+  Micros hold_deadline() const;
+  void save_holds(Writer& out) const;
+  void load_holds(Reader& in);
+
   Micros late() const { return late_ + std::max<Micros>(0, -ahead_); }
   TimePolicy policy() const;
   Micros watermark(const Key& key) const;
@@ -266,6 +299,9 @@ class Monitor {
     std::uint64_t sequence = 0;
     std::vector<const Key*> keys;  ///< that have had a record of it
   } message_;
+
+  std::vector<Hold> holds_;
+  std::vector<std::uint32_t> sources_;  ///< that records have come from
 
   std::deque<Key> keys_;
   std::vector<Key*> free_;

@@ -20,7 +20,7 @@ void Monitor::run_clock(Key& key) {
     return;
   }
   if (silence_) silent(key, now_);
-  bool quiet = key.heard + idle_limit_ <= now_ && may_go(key);
+  bool quiet = key.heard + idle_limit_ <= now_ && may_go(key) && !hold_of(key);
   for (const RulePlan& rule : plan_.rules) {
     Instance& instance = key.rules[index_of(rule)];
     if (!instance.alert || rule.notify.group) continue;
@@ -45,6 +45,8 @@ void Monitor::silent(Key& key, Micros at) {
   Instance& instance = key.rules[index_of(*silence_)];
   Micros deadline = key.heard + silence_->silent_after;
   if (key.missed || key.heard == never_yet || at < deadline) return;
+  // What would break the silence may be on its way.
+  if (const Hold* hold = hold_of(key); hold && hold->until < for_ever) return;
   bool known = instance.alert && instance.alert->life.condition() > 0;
   Cause cause;
   cause.value = static_cast<double>(silence_->silent_after) / 1e6;
@@ -80,7 +82,9 @@ Micros Monitor::clock_deadline(const Key& key) const {
     const Instance& instance = key.rules[index_of(rule)];
     if (&rule == silence_ && !key.missed && key.heard != never_yet) {
       bool known = instance.alert && instance.alert->life.condition() > 0;
-      first = std::min(first, key.heard + rule.silent_after + (known ? given_up_after : 0));
+      Micros silent = key.heard + rule.silent_after + (known ? given_up_after : 0);
+      if (const Hold* hold = hold_of(key); hold && hold->until < for_ever) silent = std::max(silent, hold->until);
+      first = std::min(first, silent);
     }
     if (instance.alert && !rule.notify.group)
       first = std::min(first, instance.alert->teller.deadline(rule.notify, instance.alert->life, now_, quiet_until(rule, key)));

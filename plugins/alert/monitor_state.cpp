@@ -13,6 +13,9 @@ constexpr Micros least_step = 5'000'000;
 /// Changes with the layout of what is saved; bytes of another version are not read.
 constexpr std::uint8_t version = 2;
 
+/// No rule has it: the holds' place among the groups'.
+constexpr std::string_view holds_name;
+
 void put(Writer& out, const Quote& quote) {
   out.put(static_cast<std::uint8_t>(quote.index()));
   if (const double* number = std::get_if<double>(&quote)) out.put(*number);
@@ -227,6 +230,11 @@ std::string Monitor::save_common() const {
     out.put(rule.name);
     out.put(part);
   }
+  part.clear();
+  Writer inner(part);
+  save_holds(inner);
+  out.put(holds_name);
+  out.put(part);
   return bytes;
 }
 
@@ -254,8 +262,10 @@ bool Monitor::load_troubles(Reader& in) {
 
 bool Monitor::load_groups(Reader& in) {
   while (in.good() && !in.over()) {
-    const RulePlan* rule = rule_named(in.text());
+    std::string_view name = in.text();
     Reader part(in.text());
+    if (name == holds_name) load_holds(part);
+    const RulePlan* rule = rule_named(name);
     if (!rule || !rule->notify.group) continue;
     Groups& groups = groups_[index_of(*rule)];
     groups.told = part.get<std::uint64_t>();

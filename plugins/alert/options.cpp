@@ -269,7 +269,9 @@ void TimeOptions::describe(config::Fields<TimeOptions>& f) {
   f.choice("scope", &TimeOptions::scope, {{"key", Scope::key}, {"source", Scope::source}})
       .doc("Whether each key has a time line of its own or all share one.");
   f.field("catch_up", &TimeOptions::catch_up)
-      .doc("After a start, time passes only with the records for at most this long, until they have caught up with the clock.");
+      .doc(
+          "After a start, or when a source that was cut off is back, time passes only with the records for at most this long, "
+          "until they have caught up with the clock.");
   f.shorthand("field");
 }
 

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <utility>
 
 #include "plugins/alert/desk.h"
 #include "plugins/alert/explain.h"
 #include "plugins/alert/reading.h"
 #include "runner/stage/explains.h"
+#include "runner/stage/outages.h"
 #include "runner/stage/rehearsal.h"
 #include "runner/stage/wall_clock.h"
 
@@ -67,11 +69,13 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     started_ = seen_until_ = context_.now();
     next_snapshot_ = started_ + snapshot_every;
     catching_up_ = options_.time.catch_up > Duration::zero() && !options_.time.by_arrival;
+    outages_ = catching_up_ ? context_.service<Outages>() : nullptr;
     return {};
   }
 
   Result<Batch> process(Batch&& batch) override {
     keep_clock();
+    heed_outages();
     look_at(batch);
     journal_->hold(context_.take_ack());
     records_ += batch.size();
@@ -87,6 +91,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     auto no_later_than = [&](Time time) { next = next ? std::min(*next, time) : time; };
     if (snapshot_wanted()) no_later_than(next_snapshot_);
     if (wall_clock_ && monitor_->keys() > 0) no_later_than(seen_until_ + heartbeat);
+    if (monitor_->holding()) no_later_than(heeded_ + attention);
     if (catching_up_ || !begun_) {
       no_later_than(catching_up_ ? started_ + options_.time.catch_up : started_);
       return next;
@@ -97,6 +102,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
 
   Result<Batch> tick(Time now) override {
     keep_clock();
+    heed_outages();
     if (catching_up_ && now >= started_ + options_.time.catch_up) catching_up_ = false;
     if (!catching_up_) {
       begin(micros(now));
@@ -148,6 +154,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   static constexpr Duration snapshot_every = 1s;
   static constexpr Duration heartbeat = 30s;   ///< at most, between two looks at the clock
   static constexpr Duration unheard_of = 30s;  ///< as a delay of a tick
+  static constexpr Duration attention = 1s;    ///< at most, until it is seen that a source is back
   static constexpr std::size_t snapshot_records = 10'000;
   static constexpr std::size_t largest_backlog = 100'000;
 
@@ -190,6 +197,26 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
     monitor_->doubt(wall_clock_->ahead().count());
   }
 
+  /// Event time stands still for keys whose source is cut off, and goes on with what it brings once it is back.
+  void heed_outages() {
+    if (!outages_) return;
+    heeded_ = context_.now();
+    if (outages_->version() == outages_version_) return;
+    outages_version_ = outages_->version();
+    auto standings = outages_->all();
+    for (const auto& [source, standing] : standings) {
+      auto before = standings_.find(source);
+      if (before != standings_.end() && before->second == standing) continue;
+      const Time until = standing.back + options_.time.catch_up;
+      if (standing.away || until > heeded_) monitor_->hold(source, micros(standing.since));
+      if (!standing.away) monitor_->catch_up(source, micros(until));
+    }
+    // What was saved may be of a source that there is no longer.
+    for (std::uint32_t source : monitor_->held())
+      if (!standings.contains(source)) monitor_->catch_up(source, micros(heeded_ + options_.time.catch_up));
+    standings_ = std::move(standings);
+  }
+
   /// The first moment on the arrival clock. It is the first record's where a source brings what it had kept, so that the time
   /// away is not taken for silence. Where no source does, it is the start, however much later the stage first runs.
   void begin(Micros now) {
@@ -202,6 +229,8 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   void bridge(Micros now, bool replayed) {
     if (!gap_ahead_) return;
     if (replayed && !windows_lost_ && now - monitor_->now() <= options_.time.late.count()) return;
+    // What a source brings that was cut off before that is older than what was saved.
+    if (monitor_->holding()) now = std::max(now, monitor_->now());
     bool backlogs = options_.time.catch_up > Duration::zero();
     monitor_->restarted(0, backlogs || begun_ ? now : std::min(now, micros(started_)), !windows_lost_);
     gap_ahead_ = false;
@@ -250,7 +279,8 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
       if (!said) without_time_.add();
       seen.time = said ? micros(*said) : seen.arrival;
     }
-    if (catching_up_ && time_of(seen.time) >= now - options_.time.late) catching_up_ = false;
+    seen.fresh = time_of(seen.time) >= now - options_.time.late;
+    if (seen.fresh) catching_up_ = false;
     seen.key = key_of(record);
     // Without a number it will not be offered again: QoS 0, or an inbox without room.
     seen.source = record.sequence == 0 ? 0 : record.source;
@@ -289,6 +319,10 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   std::unique_ptr<Monitor> monitor_;
   std::optional<Desk> desk_;
 
+  Outages* outages_ = nullptr;  ///< null in virtual time, and where nothing is caught up with
+  std::uint64_t outages_version_ = 0;
+  std::map<std::uint32_t, Outages::Standing> standings_;  ///< as they were heeded
+  Time heeded_{};
   WallClock* wall_clock_ = nullptr;  ///< null in virtual time
   Time seen_until_{};
   Time started_{};

@@ -9,8 +9,9 @@
 namespace millrace::mqtt_source {
 namespace {
 
-/// A record whose event is at most this old is live: the default lateness of the alert stage.
-constexpr Duration live{5s};
+/// A record whose event is at most this old is live. Less than what alert stages usually bear as lateness, so that what is as
+/// old and still to come is not late for them.
+constexpr Duration live{1s};
 
 // Firmware in C tends to count the zero byte that ends its string.
 std::string_view without_nul(std::string_view payload) {

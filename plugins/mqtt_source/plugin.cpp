@@ -15,6 +15,7 @@
 #include "runner/config/values.h"
 #include "runner/mqtt/broker.h"
 #include "runner/mqtt/subscriber.h"
+#include "runner/stage/outages.h"
 #include "runner/store/inbox_lease.h"
 
 namespace millrace {
@@ -113,6 +114,7 @@ class MqttSource final : public Source {
   /// A successor may have the inbox from here on; Acks that are out keep it open.
   void stop() override {
     subscriber_.reset();
+    tell_standing();
     if (intake_) intake_->give_up_inbox();
   }
 
@@ -138,6 +140,8 @@ class MqttSource final : public Source {
   std::size_t take_queued(Batch& batch);
   std::size_t take_kept(Batch& batch);
   void connect_when_there_is_room();
+  bool clean_session() const { return config_.clean_session.value_or(config_.qos == 0); }
+  void tell_standing();
 
   Config config_;
   Context context_;
@@ -192,19 +196,31 @@ Result<void> MqttSource::connect() {
     if (auto opened = open_intake(); !opened) return opened;
   if (!subscriber_) subscribe();
   intake_->set_backlog(true);
+  tell_standing();
   subscriber_->connect();
   return {};
 }
 
 void MqttSource::subscribe() {
-  mqtt::Subscriber::Subscription subscription{config_.topics, config_.qos, config_.clean_session.value_or(config_.qos == 0)};
+  mqtt::Subscriber::Subscription subscription{config_.topics, config_.qos, clean_session()};
   mqtt::Subscriber::Handlers handlers{[intake = intake_.get()](const mqtt::Message& m) { return intake->receive(m); },
                                       [intake = intake_.get()] { intake->wake(); },
                                       [context = context_] { return context.now(); }};
   subscriber_ = std::make_unique<mqtt::Subscriber>(config_, std::move(subscription), std::move(handlers));
 }
 
+/// Where the broker keeps what comes meanwhile, and it is dated by itself.
+void MqttSource::tell_standing() {
+  auto* outages = context_.service<Outages>();
+  if (!outages || clean_session() || config_.time.field.empty()) return;
+  if (subscriber_ && !subscriber_->connected())
+    outages->away(source_number(context_), context_.now());
+  else
+    outages->back(source_number(context_), context_.now());
+}
+
 Result<Batch> MqttSource::poll() {
+  tell_standing();
   // While busy the stage looks by itself, and is woken by a queue that fills too quickly for that only.
   if (!pace_.busy()) intake_->attended();
   connect_when_there_is_room();

@@ -234,6 +234,7 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline, Listening* ready)
   if (options_.alert_desks) services->rooms[std::type_index(typeid(AlertDesks))] = options_.alert_desks;
   services->rooms[std::type_index(typeid(store::Inboxes))] = &inboxes_;
   services->rooms[std::type_index(typeid(BegunFiles))] = &begun_files_;
+  services->rooms[std::type_index(typeid(Outages))] = &outages_;
   if (serves(pipeline)) {
     Result<Listening*> listening = ready ? Result<Listening*>(ready) : listeners_.acquire(pipeline.listen);
     if (!listening) {

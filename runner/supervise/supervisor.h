@@ -15,6 +15,7 @@
 #include "runner/http/listener.h"
 #include "runner/stage/alert_desks.h"
 #include "runner/stage/begun_files.h"
+#include "runner/stage/outages.h"
 #include "runner/stage/wall_clock.h"
 #include "runner/store/inbox_lease.h"
 #include "runner/store/store.h"
@@ -114,6 +115,7 @@ class Supervisor {
   } wall_{clock_};
   store::Inboxes inboxes_;
   BegunFiles begun_files_;
+  Outages outages_;
   Events events_;
   bool loaded_ = false;  ///< what was named, for the first time
   bool stop_asked_ = false;

@@ -1,4 +1,4 @@
-// A TCP proxy that can be cut.
+// A TCP proxy that can be cut, and lets nobody in while it is `shut`.
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 
@@ -10,6 +10,7 @@ export class CuttingProxy {
     proxy.passed = 0; // bytes, both ways
     proxy.accepted = 0;
     proxy.server = createServer((near) => {
+      if (proxy.shut) return near.on('error', () => {}).resetAndDestroy();
       proxy.accepted++;
       const far = connect(port, '127.0.0.1');
       const pair = { near, far };
