@@ -54,6 +54,7 @@ std::optional<Aggregate> parse_aggregate(std::string_view name) {
 const std::vector<std::string>& aggregate_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
+    all.reserve(simple.size() + 3);
     for (const auto& [text, kind] : simple) all.emplace_back(text);
     all.insert(all.end(), {"median", "p95", "pd95"});
     return all;

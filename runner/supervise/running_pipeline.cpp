@@ -193,11 +193,11 @@ void RunningPipeline::link() {
   for (auto& [key, gone] : old) {
     if (!gone.link) continue;
     // A reader that is still there gets it again by the new way; for one that is gone it was meant no longer.
-    bool reader_remains =
-        std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.definition.id == key.second; });
+    const std::string& reader = key.second;
+    bool reader_remains = std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.definition.id == reader; });
     for (link::Envelope& envelope : gone.link->drain()) {
       if (reader_remains) continue;
-      if (envelope.batch) figures_[key.second]->dropped("stage_removed").add(envelope.batch->size());
+      if (envelope.batch) figures_[reader]->dropped("stage_removed").add(envelope.batch->size());
       envelope.ack.settle();
     }
   }
