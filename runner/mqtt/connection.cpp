@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <mqtt/async_client.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -122,11 +123,10 @@ struct Connection::Impl {
   std::string why_not_connected(const ::mqtt::exception& e, const std::stop_token& stop) {
     if (e.get_return_code() > 0) return "refused the connection: " + refusal(e.get_return_code(), broker);
     std::string why = e.get_message().empty() ? "no connection" : e.get_message();
-    if (secure()) {
-      auto address = paho_address(broker.broker);
-      std::string problem = tls_problem(address.value(), broker.tls, broker.connect_timeout, stop);
-      if (!problem.empty()) why = std::move(problem);
-    }
+    const std::string address = paho_address(broker.broker).value();
+    std::string problem = secure() ? tls_problem(address, broker.tls, broker.connect_timeout, stop)
+                                   : network_problem(address, std::min<Duration>(broker.connect_timeout, 2s), stop);
+    if (!problem.empty()) why = std::move(problem);
     return "cannot be reached: " + why;
   }
 

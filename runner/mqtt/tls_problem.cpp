@@ -16,6 +16,9 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
+
+#include "runner/config/text_file.h"
 
 namespace millrace::mqtt {
 namespace {
@@ -156,6 +159,11 @@ std::string tls_problem(const std::string& address, const Tls& tls, Duration pat
   ERR_clear_error();
   const std::string ca = tls.ca.path.string(), cert = tls.cert.path.string();
   const std::string key = tls.key.path.empty() ? cert : tls.key.path.string();
+  for (const auto& [option, file] : {std::pair{"ca", ca}, {"cert", cert}, {"key", key}}) {
+    if (file.empty()) continue;
+    if (auto readable = config::readable_file(file); !readable)
+      return fmt::format("tls.{} '{}' cannot be read: {}", option, file, readable.error().what);
+  }
   if (ca.empty())
     SSL_CTX_set_default_verify_paths(context.get());
   else if (SSL_CTX_load_verify_locations(context.get(), ca.c_str(), nullptr) != 1)
@@ -183,6 +191,13 @@ std::string tls_problem(const std::string& address, const Tls& tls, Duration pat
   unsigned long error = ERR_peek_error();
   const char* reason = error != 0 ? ERR_reason_error_string(error) : nullptr;
   return fmt::format("no TLS there: {}", reason ? reason : "it hung up");
+}
+
+std::string network_problem(const std::string& address, Duration patience, const std::stop_token& stop) {
+  auto url = boost::urls::parse_uri(address);
+  if (!url) return {};
+  return Socket(std::string(url->host_address()), std::string(std::string_view(url->port())), {Clock::now() + patience, stop})
+      .why;
 }
 
 }  // namespace millrace::mqtt

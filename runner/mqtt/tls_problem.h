@@ -13,4 +13,8 @@ namespace millrace::mqtt {
 /// until stopped.
 std::string tls_problem(const std::string& address, const Tls& tls, Duration patience, const std::stop_token& stop);
 
+/// Likewise of a broker without TLS: "the name 'borker' is not known: ...", "nobody answers there: Connection refused"; empty
+/// if somebody does.
+std::string network_problem(const std::string& address, Duration patience, const std::stop_token& stop);
+
 }  // namespace millrace::mqtt
