@@ -128,8 +128,8 @@ int emulate(const EmulateOptions& given, const Program& program) {
   graph::Loader loader(program.plugins, config::process_environment());
   config::Problems problems("emulate");
   if (loader.parse(pipeline.yaml(), problems)) {
-    fmt::print(stderr, "millrace emulate: {} of {}, every {}, to {} at {}\n", given.devices, given.profile, given.interval,
-               topic_of(given), given.broker);
+    fmt::print(stderr, "millrace emulate: {} devices ({}), a message every {} each, to {} at {}\n", given.devices,
+               given.profile, given.interval, topic_of(given), given.broker);
     return run_text(pipeline.yaml(), program);
   }
   for (const config::Problem& problem : problems.list())
