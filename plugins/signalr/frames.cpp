@@ -57,4 +57,17 @@ SharedFrame call_frame(const Protocol& protocol, std::string_view target, const 
   return frame;
 }
 
+SharedFrame framed(const Protocol& protocol, std::string_view messages, std::uint32_t numbered) {
+  auto frame = std::make_shared<Frame>();
+  protocol.append_framed(frame->bytes, messages);
+  frame->messages = numbered;
+  return frame;
+}
+
+SharedFrame number_frame(const Protocol& protocol, MessageType type, std::uint64_t number) {
+  std::string message;
+  protocol.append_number(message, type, number);
+  return framed(protocol, message);
+}
+
 }  // namespace millrace::signalr
