@@ -2,10 +2,10 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "runner/stage/error.h"
 #include "runner/stage/record.h"
+#include "runner/stage/text_template.h"
 
 namespace millrace::mqtt_sink {
 
@@ -19,11 +19,7 @@ class TopicPattern {
   Result<void> fill(const Record& record, std::string& topic) const;
 
  private:
-  struct Part {
-    std::string text;  ///< literally, or the name of what is filled in
-    bool hole;
-  };
-  std::vector<Part> parts_;
+  TextTemplate template_;
 };
 
 }  // namespace millrace::mqtt_sink

@@ -7,6 +7,7 @@
 
 #include "runner/stage/error.h"
 #include "runner/stage/record.h"
+#include "runner/stage/text_template.h"
 
 namespace millrace::signalr {
 
@@ -49,27 +50,11 @@ struct Channel {
   std::string key() const;
 };
 
-/// A text with holes that a record fills: `device:{device}`. `{device}` is the record's device, any other name a field of it.
-class Template {
- public:
-  static Result<Template> parse(std::string_view text);
-
-  /// Appends to `out`. Rejected if a value is missing or is neither a text, an integer nor a bool.
-  Result<void> fill(const Record& record, std::string& out) const;
-
- private:
-  struct Part {
-    std::string text;  ///< literally, or the name of what is filled in
-    bool hole;
-  };
-  std::vector<Part> parts_;
-};
-
 /// A pipeline's `to`: the audience of each record.
 struct Addressing {
   Reach reach = Reach::all;
-  Template name = {};
-  std::vector<Template> except = {};
+  TextTemplate name = {};
+  std::vector<TextTemplate> except = {};
 
   Result<Audience> of(const Record& record) const;
 };

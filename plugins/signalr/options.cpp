@@ -103,14 +103,16 @@ Result<Addressing> To::addressing() const {
   if (chosen != 1) return invalid("expected `all`, or one of `group`, `user` and `connection`");
   if (!except.empty() && (made.reach == Reach::user || made.reach == Reach::connection))
     return invalid("`except` goes with `all` or a `group`");
-  auto parsed = Template::parse(name);
-  if (!parsed) return parsed.error();
-  made.name = std::move(*parsed);
-  for (const std::string& one : except) {
-    auto id = Template::parse(one);
-    if (!id) return id.error();
-    made.except.push_back(std::move(*id));
-  }
+  auto parse = [](const std::string& text, TextTemplate& into) -> Result<void> {
+    if (text.empty()) return invalid("'': expected a name, with fields in braces: device:{device}");
+    auto parsed = TextTemplate::parse(text);
+    if (!parsed) return invalid(fmt::format("'{}': {}", text, parsed.error().what));
+    into = std::move(*parsed);
+    return {};
+  };
+  if (auto parsed = parse(name, made.name); !parsed) return parsed.error();
+  for (const std::string& one : except)
+    if (auto parsed = parse(one, made.except.emplace_back()); !parsed) return parsed.error();
   return made;
 }
 
