@@ -11,6 +11,8 @@
 #include <mutex>
 #include <thread>
 
+#include "runner/http/address.h"
+#include "runner/http/message.h"
 #include "runner/http/token.h"
 
 namespace millrace::signalr {
@@ -42,6 +44,22 @@ std::size_t keep_answer(char* bytes, std::size_t size, std::size_t count, void* 
   if (body.size() + size * count > Upstream::largest_answer) return 0;
   body.append(bytes, size * count);
   return size * count;
+}
+
+/// Whether what is posted there stays on this machine, where no proxy of the environment is asked.
+bool is_loopback(const std::string& url) {
+  CURLU* parsed = curl_url();
+  char* host = nullptr;
+  bool loopback = curl_url_set(parsed, CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
+                  curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK;
+  if (loopback) {
+    std::string name = host;
+    if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+    loopback = http::equal_ignoring_case(name, "localhost") || http::Address{.host = name}.loopback();
+  }
+  curl_free(host);
+  curl_url_cleanup(parsed);
+  return loopback;
 }
 
 int stop_asked(void* flag, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -181,6 +199,7 @@ class Upstream::Impl {
     curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    if (is_loopback(url)) curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, attempt_seconds);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "millrace");

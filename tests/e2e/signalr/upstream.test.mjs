@@ -106,3 +106,26 @@ test('calls beyond what may wait for a slow server are refused at once, and coun
   // How many depends on how many attempts time out meanwhile; all that were refused were counted.
   await until('the count', async () => (await live.metric('millrace_stage_upstream_dropped_total', { stage: 'live' })) === refused());
 });
+
+test('what stays on this machine passes by the proxy of the environment, what does not goes to it', async (t) => {
+  const proxy = await receiver(t, () => ({ status: 200, body: '"by the proxy"' }));
+  const { noted, url } = await receiver(t, () => ({ status: 200, body: '"straight"' }));
+  const port = new URL(url).port;
+  const stages = `
+  - id: live
+    plugin: signalr
+    hub: /hubs/telemetry
+    upstream_keys: [key]
+    upstream:
+      - {url: "http://127.0.0.1:${port}/{event}", events: [here]}
+      - {url: "http://LOCALHOST:${port}/{event}", events: [by name]}
+      - {url: "http://upstream.invalid/{event}", events: [there]}
+`;
+  const env = { http_proxy: proxy.url, all_proxy: proxy.url, no_proxy: '', NO_PROXY: '' };
+  const connection = await (await Live.start(t, stages, { env })).started();
+  assert.equal(await connection.invoke('here'), 'straight');
+  assert.equal(await connection.invoke('by name'), 'straight');
+  assert.equal(await connection.invoke('there'), 'by the proxy');
+  assert.deepEqual(noted.map(({ path }) => path), ['/here', '/by%20name']);
+  assert.deepEqual(proxy.noted.map(({ path }) => path), ['http://upstream.invalid/there']);
+});
