@@ -27,6 +27,26 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
     return openSync(path, 'r+');
   }
 
+  /// What `promise` gives, if that takes no longer than a minute: a benchmark that hangs says what it hung on.
+  async function bounded(what, promise, seconds = 60) {
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} did not end within ${seconds} s`)), seconds * 1000);
+    });
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /// The first words of a child, which must not end before.
+  const firstWords = async (what, child, from) => {
+    const ended = child.ended.then((status) => Promise.reject(new Error(`${what} ended with ${status}`)));
+    const [text] = await bounded(what, Promise.race([once(from, 'data'), ended]));
+    return text;
+  };
+
   const kill = async (...children) => {
     for (const child of children) child.kill('SIGKILL');
     await Promise.all(children.map((child) => child.ended));
@@ -37,7 +57,7 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
     const server = onCore(0, join(build, 'tests', 'test_hub'), [JSON.stringify({ client_queue: 1 << 20, ...options })], {
       stdio: [commands, 'pipe', 'inherit'],
     });
-    const [text] = await once(server.stdout, 'data');
+    const text = await firstWords('the test hub', server, server.stdout);
     server.stdout.resume();
     const { port } = JSON.parse(text);
     const command = '{"publish":[{"device":"bench","value":1,"pad":125}]}';
@@ -65,7 +85,7 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
     return async () => {
       const commands = pipe();
       const server = onCore(0, command, [join(here, program)], { stdio: [commands, 'pipe', 'inherit'] });
-      const [port] = await once(server.stdout, 'data');
+      const port = await firstWords(program, server, server.stdout);
       return { server, commands, client: ['--port', Number(port), '--path', '/', '--command', LINE, '--marker', '~'], stop: () => kill(server) };
     };
   }
@@ -104,8 +124,13 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
     return { server, commands, client, inside, stop: () => kill(publisher, server) };
   }
 
-  /// One run: what the client says.
-  async function run({ server, commands, client, inside = [], stop }, ...args) {
+  /// One run, of which it tells: what the client says.
+  async function run(what, made, ...args) {
+    console.error(`  running ${what}`);
+    return bounded(what, made().then((peer) => measure(peer, ...args)));
+  }
+
+  async function measure({ server, commands, client, inside = [], stop }, ...args) {
     const whole = [...inside, join(build, 'bench', 'fanout_client'), '--pid', server.pid, ...client, ...args].map(String);
     const child = onCore(1, whole[0], whole.slice(1), { stdio: ['ignore', commands, 'pipe'] });
     let said = '';
@@ -118,12 +143,13 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
   }
 
   /// Clients that only stay connected.
-  async function idle(name, peer, clients) {
-    const { server, commands, client, stop } = peer;
+  async function idle(name, made, clients) {
+    console.error(`  running ${name}, ${clients} idle connections`);
+    const { server, commands, client, stop } = await made();
     const child = onCore(1, join(build, 'bench', 'fanout_client'), ['--pid', server.pid, '--idle', '--clients', clients, ...client].map(String), {
       stdio: ['pipe', 'ignore', 'pipe'],
     });
-    const [text] = await once(child.stderr, 'data');
+    const text = await firstWords('the clients', child, child.stderr);
     note(`${name}: ${clients} idle connections, memory of each`, JSON.parse(text).kib_per_connection, 'KiB', '10');
     child.stdin.end();
     await child.ended;
@@ -137,13 +163,13 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
   if (process.env.BUN) peers['uWebSockets in Bun'] = linesTo(process.env.BUN, 'bun_server.mjs');
 
   async function beside(label, args, limits) {
-    const ours = await run(await millrace(), ...args);
+    const ours = await run(`Millrace, ${label}`, millrace, ...args);
     note(`fan-out, ${label}: Millrace`, ours.cpu_us_per_delivery, us, limits.own);
-    const whole = await run(await pipeline(), ...args);
+    const whole = await run(`Millrace from MQTT, ${label}`, pipeline, ...args);
     note(`fan-out, ${label}: Millrace, from MQTT`, whole.cpu_us_per_delivery, us);
     note(`fan-out, ${label}: from MQTT to the hub alone`, whole.cpu_us_per_delivery / ours.cpu_us_per_delivery, 'times', '1.2');
     for (const [name, peer] of Object.entries(peers)) {
-      const theirs = await run(await peer(), ...args);
+      const theirs = await run(`${name}, ${label}`, peer, ...args);
       note(`fan-out, ${label}: ${name}`, theirs.cpu_us_per_delivery, us);
       note(`fan-out, ${label}: Millrace to ${name}`, ours.cpu_us_per_delivery / theirs.cpu_us_per_delivery, 'times', limits[name] ?? '');
     }
@@ -151,12 +177,14 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
   }
 
   return async () => {
-    const at = (clients, broadcasts, inFlight) => ['--clients', clients, '--broadcasts', broadcasts, '--in-flight', inFlight];
+    // So many seconds at most: who is slow is measured by fewer broadcasts.
+    const at = (clients, broadcasts, inFlight) =>
+      ['--clients', clients, '--broadcasts', broadcasts, '--in-flight', inFlight, '--seconds', 5];
     await beside('1,000 clients, 1 in flight', at(1000, 300, 1), { own: '3.8', ws: '0.75', 'nats-server': '0.65', mosquitto: '0.65' });
     const full = await beside('1,000 clients, 16 in flight', at(1000, 1000, 16), { own: '0.40' });
     await beside('5,000 clients, 16 in flight', at(5000, 200, 16), { own: '0.50' });
     const paced = async (label, options, limit, rate, broadcasts) => {
-      const result = await run(await millrace(options), '--clients', 1000, '--broadcasts', broadcasts, '--rate', rate);
+      const result = await run(`Millrace, ${label}`, () => millrace(options), '--clients', 1000, '--broadcasts', broadcasts, '--rate', rate);
       note(`fan-out, 1,000 clients, ${label}`, result.cpu_us_per_delivery, us, limit);
       return result;
     };
@@ -166,7 +194,7 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
     const { median_ms: median, p99_ms: p99 } = await paced('half of the saturating rate', {}, '', half, Math.round(half * 5));
     note('fan-out, 1,000 clients, half of the saturating rate: median latency', median, 'ms');
     note('fan-out, 1,000 clients, half of the saturating rate: 99th percentile', p99, 'ms');
-    await idle('Millrace', await millrace(), 5000);
-    await idle('Millrace', await millrace({ max_connections: 20_000 }), 19_900);
+    await idle('Millrace', millrace, 5000);
+    await idle('Millrace', () => millrace({ max_connections: 20_000 }), 19_900);
   };
 }

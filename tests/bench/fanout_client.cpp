@@ -2,8 +2,9 @@
 // message has once, however the server frames its messages, and keep a number of broadcasts in flight, or with --rate begin so
 // many a second: for each that is due the line given as --command goes to standard output, which whoever publishes reads; a
 // broadcast has landed when every client has it. Says on standard error how long they took, and with --pid how much CPU that
-// process spent on them and what memory a connection cost it. With --idle it only connects, says that, and waits for the end of
-// its input.
+// process spent on them and what memory a connection cost it. After --seconds it begins no more broadcasts, and says what
+// those cost that have landed. It ends with status 1 when nothing has landed for 10 s. With --idle it only connects, says what
+// a connection cost, and waits for the end of its input.
 //
 //   mkfifo pipe; test_hub '{"client_queue":1048576}' < pipe > answers &
 //   fanout_client --port PORT --path /testhub/ws --clients 1000 --broadcasts 2000 --in-flight 16 --pid PID > pipe
@@ -33,7 +34,8 @@ struct Options {
   int clients = 1000;
   long broadcasts = 2000;
   long in_flight = 1;
-  double rate = 0;  ///< broadcasts a second, whatever is in flight; 0: as many as --in-flight lets
+  double seconds = 0;  ///< after which no broadcast is begun any more; 0: no such limit
+  double rate = 0;     ///< broadcasts a second, whatever is in flight; 0: as many as --in-flight lets
   int pid = 0;
   bool idle = false;
   char marker = '\n';    ///< once in each message
@@ -97,6 +99,8 @@ Client connect_client(const Options& options) {
   bool sent = ::connect(client.socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
               ::send(client.socket, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size());
   if (!sent) client.socket = -1;
+  timeval patience{.tv_sec = 10, .tv_usec = 0};
+  ::setsockopt(client.socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   return client;
 }
 
@@ -155,6 +159,7 @@ int main(int argc, char** argv) {
   app.add_option("--broadcasts", options.broadcasts);
   app.add_option("--in-flight", options.in_flight);
   app.add_option("--rate", options.rate);
+  app.add_option("--seconds", options.seconds);
   app.add_option("--pid", options.pid);
   app.add_flag("--idle", options.idle);
   app.add_option("--marker", options.marker);
@@ -194,7 +199,10 @@ int main(int argc, char** argv) {
   auto start = Clock::now();
   std::vector<char> buffer(256U << 10U);
   std::vector<epoll_event> events(1024);
+  auto last_landed = start;
   while (done < options.broadcasts) {
+    if (options.seconds > 0 && std::chrono::duration<double>(Clock::now() - start).count() > options.seconds)
+      options.broadcasts = std::max(begun, 1L);
     auto due = [&] {
       if (begun == options.broadcasts) return false;
       if (options.rate == 0) return begun - done < options.in_flight;
@@ -208,10 +216,12 @@ int main(int argc, char** argv) {
     bool paced = options.rate > 0 && begun < options.broadcasts;
     int ready = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), paced ? 1 : 10'000);
     if (ready == 0 && paced) continue;
-    if (ready <= 0) {
+    // Pings come even when messages do not.
+    if (ready <= 0 || Clock::now() - last_landed > std::chrono::seconds(10)) {
       std::cerr << "nothing came for 10 s: " << done << " of " << begun << " broadcasts landed\n";
       return 1;
     }
+    auto now = Clock::now();
     for (int i = 0; i < ready; ++i) {
       Client& client = clients[events[static_cast<std::size_t>(i)].data.u32];
       ssize_t bytes = ::recv(client.socket, buffer.data(), buffer.size(), 0);
@@ -224,6 +234,7 @@ int main(int argc, char** argv) {
       client.read(buffer.data(), static_cast<std::size_t>(bytes), options.marker);
       for (long n = before + 1; n <= client.messages && n <= options.broadcasts; ++n) {
         ++landed[static_cast<std::size_t>(n)];
+        last_landed = now;
         if (++delivered % 100 == 0)
           latencies.push_back(
               std::chrono::duration<double, std::milli>(Clock::now() - began[static_cast<std::size_t>(n)]).count());
