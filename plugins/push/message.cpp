@@ -134,7 +134,10 @@ Message Message::from(const Record& record, const Template& title, const Templat
   const Value* quiet = record.fields.find("quiet");
   message.quiet = quiet && quiet->type() == Type::boolean && quiet->as_boolean();
   std::string_view key = text_field(record, "key");
-  message.thread = digest_of({text_field(record, "rule"), key.empty() ? record.device : key});
+  // What comes before the number of an incident is the same for all of an alert, or of a group of alerts.
+  std::string_view incident = text_field(record, "incident");
+  message.thread = incident.empty() ? digest_of({text_field(record, "rule"), key.empty() ? record.device : key})
+                                    : digest_of({incident.substr(0, incident.rfind('#'))});
   append_json_record(message.payload, record);
   return message;
 }
