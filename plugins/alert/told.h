@@ -14,7 +14,7 @@ namespace millrace::alert {
 class Told {
  public:
   static std::unique_ptr<Told> make(const Change& change, double value, std::span<const double> figures) {
-    return std::unique_ptr<Told>(new (figures.size()) Told(change, value, figures));
+    return std::unique_ptr<Told>(new (Room{figures.size()}) Told(change, value, figures));
   }
 
   Change change() const { return {.from = from_, .to = to_, .level = level_, .reason = reason_, .at = at_}; }
@@ -22,9 +22,12 @@ class Told {
   std::span<const double> figures() const { return {reinterpret_cast<const double*>(this + 1), figures_}; }
 
   static void operator delete(void* block) { ::operator delete(block); }
-  static void operator delete(void* block, std::size_t /*figures*/) { ::operator delete(block); }
 
  private:
+  /// For so many figures behind it. A type of its own, as a size would make the delete below one for all.
+  struct Room {
+    std::size_t figures;
+  };
   Told(const Change& change, double value, std::span<const double> figures)
       : at_(change.at),
         value_(value),
@@ -35,7 +38,8 @@ class Told {
         level_(static_cast<std::uint8_t>(change.level)) {
     std::copy(figures.begin(), figures.end(), reinterpret_cast<double*>(this + 1));
   }
-  static void* operator new(std::size_t size, std::size_t figures) { return ::operator new(size + figures * sizeof(double)); }
+  static void* operator new(std::size_t size, Room room) { return ::operator new(size + room.figures * sizeof(double)); }
+  static void operator delete(void* block, Room /*room*/) { ::operator delete(block); }
 
   Micros at_;
   double value_;
