@@ -340,6 +340,7 @@ void Monitor::restarted(Micros down, Micros up, bool windows_kept) {
 
 std::size_t Monitor::memory() const {
   std::size_t bytes = events_.memory() + clocks_.memory();
+  for (const Hold& hold : holds_) bytes += sizeof(Hold) + hold.events.memory();
   bytes += names_.bucket_count() * (sizeof(Slot) + 1);
   for (const auto& [hash, key] : names_) {
     bytes += sizeof(Key) + plan_.rules.size() * sizeof(Instance) + (key->name.capacity() > 15 ? key->name.capacity() + 1 : 0);

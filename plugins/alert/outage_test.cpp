@@ -1,5 +1,6 @@
 #include "plugins/alert/stage_bench.h"
 #include "runner/stage/outages.h"
+#include "runner/stage/wall_clock.h"
 
 // Sources that are cut off, and bring later what they could not.
 
@@ -169,4 +170,22 @@ TEST_CASE("keys that share one time line stand still together") {
   bench.bring(40 * second, bench.readings(10 * second, 14 * second, 50));
   CHECK(bench.seen == Lines{"alert a OK>FIRING critical condition", "alert b OK>FIRING critical condition"});
   CHECK(bench.misordered() == 0);
+}
+
+TEST_CASE("a machine that slept does not go past what its sources bring once they have found out") {
+  struct : WallClock {
+    Duration ahead() const override { return {}; }
+  } wall;
+  Kept bench(
+      "{time: {late: 5s}, rules: {mean: {watch: {avg: humidity, within: 10s, every: 10s}, above: 60, severity: critical}}}");
+  bench.host->provide<WallClock>(wall);
+  bench.start();
+  bench.live(1 * second, 11 * second, 50);
+  bench.host->time.set(from_millis(3600 * second));
+  bench.note(bench.stage->tick(bench.host->time.now()).value());
+  bench.cut(3602 * second);
+  bench.restore(3604 * second);
+  bench.bring(3604 * second, bench.readings(12 * second, 60 * second, 70));
+  CHECK(bench.misordered() == 0);
+  CHECK(bench.seen == Lines{"alert a OK>FIRING critical condition"});
 }

@@ -192,7 +192,14 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
   void keep_clock() {
     if (!wall_clock_) return;
     const Time now = context_.now();
-    if (begun_ && now > seen_until_ + heartbeat + unheard_of) monitor_->jumped((now - seen_until_).count());
+    if (begun_ && now > seen_until_ + heartbeat + unheard_of) {
+      // A machine that slept has lost its connections, which the sources find out later.
+      for (const auto& [source, standing] : standings_) {
+        monitor_->hold(source, micros(seen_until_));
+        if (!standing.away) monitor_->catch_up(source, micros(now + options_.time.catch_up));
+      }
+      monitor_->jumped((now - seen_until_).count());
+    }
     seen_until_ = std::max(seen_until_, now);
     monitor_->doubt(wall_clock_->ahead().count());
   }
