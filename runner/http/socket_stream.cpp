@@ -13,6 +13,16 @@ namespace {
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
+ssize_t send_pieces(int socket, std::span<const std::string_view> pieces) {
+  std::array<iovec, 64> entries;
+  std::size_t count = std::min(pieces.size(), entries.size());
+  for (std::size_t i = 0; i < count; ++i) entries[i] = {const_cast<char*>(pieces[i].data()), pieces[i].size()};
+  msghdr message{};
+  message.msg_iov = entries.data();
+  message.msg_iovlen = count;
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 SocketStream::SocketStream(std::shared_ptr<AsioLoop> loop, Socket socket, std::shared_ptr<Counter> open)
@@ -56,15 +66,10 @@ Io SocketStream::read(std::span<char> into) {
 
 Io SocketStream::write(std::span<const std::string_view> pieces) {
   if (!open()) return {.closed = true};
-  std::array<iovec, 64> entries;
-  std::size_t count = std::min(pieces.size(), entries.size());
-  for (std::size_t i = 0; i < count; ++i) entries[i] = {const_cast<char*>(pieces[i].data()), pieces[i].size()};
-  msghdr message{};
-  message.msg_iov = entries.data();
-  message.msg_iovlen = count;
   while (true) {
-    ssize_t bytes = count == 1 ? ::send(descriptor(), pieces[0].data(), pieces[0].size(), MSG_NOSIGNAL)
-                               : ::sendmsg(descriptor(), &message, MSG_NOSIGNAL);
+    // The usual case, and the cheaper call.
+    ssize_t bytes = pieces.size() == 1 ? ::send(descriptor(), pieces[0].data(), pieces[0].size(), MSG_NOSIGNAL)
+                                       : send_pieces(descriptor(), pieces);
     if (bytes >= 0) return {.bytes = static_cast<std::size_t>(bytes)};
     if (errno == EINTR) continue;
     return {.closed = !would_block(errno)};
