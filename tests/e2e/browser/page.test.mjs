@@ -211,6 +211,8 @@ stages:
   const browser = await launch(t);
 
   assert.equal((await fetch(`${url}hubs/telemetry/negotiate`, { method: 'POST' })).status, 401);
+  const { page: stranger } = await open(t, browser, url);
+  await stranger.locator('.empty', { hasText: 'asks for a token' }).waitFor();
   const { page } = await open(t, browser, `${url}#token=${token}`);
   await isLive(page);
   assert.equal(new URL(page.url()).hash, '');

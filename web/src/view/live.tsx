@@ -62,7 +62,24 @@ export function Live({ store, now }: { store: Store; now: number }): JSX.Element
 }
 
 function Waiting({ store }: { store: Store }): JSX.Element {
-  if (store.link.state !== "live") return <p class="empty">Waiting for the server.</p>;
+  const { state, reason } = store.link;
+  if (state !== "live") {
+    return (
+      <div class="empty">
+        <p>Waiting for the server.</p>
+        {reason.endsWith("401") && (
+          <p>
+            It asks for a token: open this page by a link that ends in #token= and what <code>millrace token</code> prints.
+          </p>
+        )}
+        {reason.endsWith("404") && (
+          <p>
+            It has no hub here: the pipeline needs a <code>signalr</code> stage, or this address a <code>?hub=PATH</code>.
+          </p>
+        )}
+      </div>
+    );
+  }
   return (
     <div class="empty">
       <p>Connected. No device has spoken since this page opened.</p>
