@@ -200,9 +200,12 @@ int main(int argc, char** argv) {
   std::vector<char> buffer(256U << 10U);
   std::vector<epoll_event> events(1024);
   auto last_landed = start;
-  while (done < options.broadcasts) {
-    if (options.seconds > 0 && std::chrono::duration<double>(Clock::now() - start).count() > options.seconds)
-      options.broadcasts = std::max(begun, 1L);
+  auto wanted = [&] {
+    bool late = options.seconds > 0 && std::chrono::duration<double>(Clock::now() - start).count() > options.seconds;
+    if (late) options.broadcasts = std::max(begun, 1L);
+    return options.broadcasts;
+  };
+  while (done < wanted()) {
     auto due = [&] {
       if (begun == options.broadcasts) return false;
       if (options.rate == 0) return begun - done < options.in_flight;
