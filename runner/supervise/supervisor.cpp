@@ -56,6 +56,7 @@ void Supervisor::log(LogLevel level, std::string_view text) const {
 }
 
 int Supervisor::run() {
+  rewatch();  // before anything is read: what comes into a folder while its first pipelines start is noticed afterwards
   load_all();
   loaded_ = true;
   if (std::none_of(entries_.begin(), entries_.end(), [](const auto& e) { return e.second.running != nullptr; })) return 1;
@@ -340,8 +341,7 @@ bool Supervisor::rewatch() {
     files.insert(files.end(), entry.inputs.begin(), entry.inputs.end());
   }
   std::error_code error;
-  for (const auto& path : options_.paths)
-    if (std::filesystem::is_directory(path, error)) folders.push_back(path);
+  for (const auto& path : options_.paths) (std::filesystem::is_directory(path, error) ? folders : files).push_back(path);
   return events_.watch(files, folders);
 }
 

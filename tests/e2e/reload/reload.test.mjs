@@ -119,7 +119,7 @@ test('a pipeline of a folder comes and goes with its file', async (t) => {
   await instance.up();
   await shows(instance, 'one');
   instance.write('second.yaml', 'name: second\nstages:\n  - {plugin: emulator, interval: 5ms}\n  - {plugin: file_sink, path: second.jsonl}\n');
-  await until('records of the second', () => readJsonLines(instance.path('second.jsonl')).length > 5);
+  await until(() => `records of the second; it said:\n${instance.child.stderr}`, () => readJsonLines(instance.path('second.jsonl')).length > 5);
   unlinkSync(instance.path('second.yaml'));
   await instance.child.says(/second\.yaml is gone; its pipeline ends/);
   const before = marks(instance).length;
