@@ -270,7 +270,7 @@ bool Monitor::load_groups(Reader& in) {
     Groups& groups = groups_[index_of(*rule)];
     groups.told = part.get<std::uint64_t>();
     while (part.good() && !part.over())
-      if (std::string name(part.text()); !groups.of[name].load(part)) return false;
+      if (std::string group(part.text()); !groups.of[group].load(part)) return false;
   }
   return in.good();
 }
