@@ -273,6 +273,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void refuse(const http::Request& request, http::Exchange& exchange, int status, std::string_view text) const;
 
   void arrived();
+  Clock::duration breath() const;
   void turn();
   void take(const Publication& publication, std::vector<Shown>& telemetry, std::vector<Shown>& events);
   void number(std::vector<Shown>& telemetry, std::string& stamped);
@@ -339,6 +340,8 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   Clock::time_point now_ = Clock::now();
   Joined joined_;
   std::vector<char> scratch_;
+  Clock::time_point turn_ended_{};
+  Clock::duration turn_took_{};
   http::Timer tick_timer_;
   http::Timer flush_timer_;
 };

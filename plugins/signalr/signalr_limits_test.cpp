@@ -50,7 +50,7 @@ TEST_CASE(
     "and nobody else's") {
   Guarded hub({.negotiations = three_and_no_more});
   auto negotiate = [&](const std::string& user) { return hub.post("/hubs/telemetry/negotiate?negotiateVersion=1", user); };
-  for (const std::string& user : {"ann", "bob"}) {
+  for (const char* user : {"ann", "bob"}) {
     for (int i = 0; i < 3; ++i) CHECK(status_of(negotiate(user)) == 200);
     auto refused = negotiate(user);
     CHECK(status_of(refused) == 429);
