@@ -323,35 +323,6 @@ void add_checks(config::Fields<NoDataOptions>& f) {
 
 namespace {
 
-/// Whether `from` is muted, over any number of rules, by `wanted`.
-bool inhibited(const Options& options, const std::string& from, const std::string& wanted, std::set<std::string>& seen) {
-  if (!seen.insert(from).second) return false;
-  for (const auto& [name, rule] : options.rules) {
-    if (name != from) continue;
-    for (const std::string& by : rule.inhibited_by)
-      if (by == wanted || inhibited(options, by, wanted, seen)) return true;
-  }
-  return false;
-}
-
-void check_inhibition(const Options& options, config::CheckReport<Options>& report) {
-  std::vector<std::string> raising;
-  for (const auto& [name, rule] : options.rules)
-    if (rule.has_condition()) raising.push_back(name);
-  if (options.no_data) raising.push_back("no_data");
-  for (const auto& [name, rule] : options.rules) {
-    for (const std::string& by : rule.inhibited_by)
-      if (std::find(raising.begin(), raising.end(), by) == raising.end())
-        report.wrong_at({"rules", name, "inhibited_by"},
-                        fmt::format("rule '{}': inhibited_by names '{}', and no such rule raises alerts{}", name, by,
-                                    config::did_you_mean(by, raising)));
-    std::set<std::string> seen;
-    if (inhibited(options, name, name, seen))
-      report.wrong_at({"rules", name, "inhibited_by"},
-                      fmt::format("rule '{}' is inhibited by itself, and nobody would ever be told", name));
-  }
-}
-
 void check_bounds(const Options& options, config::CheckReport<Options>& report) {
   if (options.no_data && options.no_data->expect.keys.size() > options.max_keys)
     report.wrong_at({"no_data", "expect"}, fmt::format("expect lists {} keys, and max_keys is {}",
@@ -372,7 +343,7 @@ void check_bounds(const Options& options, config::CheckReport<Options>& report) 
 
 void add_checks(config::Fields<Options>& f) {
   using Report = config::CheckReport<Options>;
-  f.check({"rules", "no_data"}, check_inhibition);
+  f.check({"rules"}, static_cast<void (*)(const Options&, Report&)>(check_inhibition));
   f.check({"rules", "no_data"}, [](const Options& options, Report& report) {
     if (options.rules.empty() && !options.no_data) report.wrong("", "no rules: add `rules`, or `no_data`");
     for (const auto& [name, rule] : options.rules) {

@@ -11,8 +11,8 @@ TEST_CASE("a stage says what its rules look at, with the boundaries that hold") 
 time: {late: 5s}
 no_data: 60s
 rules:
-  jump: {watch: {rise: h, within: 30s}, above: 10, clear: {below: 5}, severity: warning, resolve_after: 1m}
-  hot: {watch: {avg: t, within: 60s, every: 10s, offset: -1ms}, levels: {warning: {above: 26, for: 1m}}, inhibited_by: [no_data]}
+  jump: {watch: {rise: h, within: 30s}, above: 10, clear: {below: 5}, severity: warning, resolve_after: 1m, labels: {site: x, room: y}}
+  hot: {watch: {avg: t, within: 60s, every: 10s, offset: -1ms}, levels: {warning: {above: 26, for: 1m}}, inhibited_by: [no_data, {rule: jump, equal: [site, room]}], labels: {site: x, room: y}}
   visits: {watch: {count: h, session: {timeout: 5m, max_duration: 1h}}}
   slow:
     watch: {p95: h, within: 1m, every: 1m, approx: true}
@@ -25,7 +25,8 @@ rules:
       dynamic_cast<Explains&>(*stage).explain() ==
       Lines{"jump: rise of h over (t-30s, t], at each record t; warning above 10 until below 5, for 1m",
             "hot: avg of t over (end-1m, end], each end a multiple of 10s since the epoch less 1ms; without data it closes 5s "
-            "after; warning above 26 for 1m until it is not; told of unless no_data fires",
+            "after; warning above 26 for 1m until it is not; told of unless no_data fires; told of unless jump fires with the "
+            "same site, room",
             "visits: count of h over sessions with gaps of at most 5m, cut at the first multiple of 1h since the epoch at "
             "which they are longer; emitted, raises nothing",
             "slow: about the p95 of h over (end-1m, end], each end a multiple of 1m since the epoch; without data it closes 5s "
@@ -55,6 +56,35 @@ TEST_CASE("any percentile is watched by its name, and what is none is refused") 
   bench.feed({{"a", 1000, 10}, {"a", 2000, 20}, {"a", 3000, 30}});
   REQUIRE(notifications(bench) == Lines{"firing"});
   CHECK(text(bench.last.records[1], "message") == "29.50 20");
+}
+
+TEST_CASE("what is wrong with inhibition is found beside other mistakes, and nothing that follows from those alone") {
+  const std::string flawed = problems_of(R"(
+no_data: {after: soon, labels: {site: x}}
+rules:
+  a: {watch: {rize: h, within: 30s}, above: 10, labels: {site: x}}
+  b: {watch: {value: h}, abov: 10, label: {site: x}}
+  c: {watch: {value: h}, above: 10, inhibited_by: [d, a]}
+  d: {watch: {value: h}, above: 10, inhibited_by: [c, {rule: b, equal: [site]}]}
+  e: {watch: {value: h}, above: 10, labels: {site: x}, inhibited_by: [f, {rule: a, equal: [sites]}, {rule: no_data, equal: [site]}]}
+)");
+  INFO(flawed);
+  auto says = [&](const std::string& expected) { CHECK(flawed.find(expected) != std::string::npos); };
+  says("alert.yaml:6:52: rule 'c' is inhibited by itself");
+  says("alert.yaml:7:52: rule 'd' is inhibited by itself");
+  says("alert.yaml:8:71: rule 'e': inhibited_by names 'f', and no such rule raises alerts");
+  says("rule 'e': inhibited_by: equal names 'sites', and the rule has no such label; did you mean 'site'?");
+  CHECK(flawed.find("names 'b'") == std::string::npos);
+  CHECK(flawed.find("rule 'b' has no such label") == std::string::npos);
+  CHECK(flawed.find("'no_data' has no such label") == std::string::npos);
+
+  const std::string silence = problems_of(R"(
+no_data: {after: soon}
+rules: {c: {watch: {value: h}, above: 10, inhibited_by: [no_data, d]}}
+)");
+  INFO(silence);
+  CHECK(silence.find("names 'no_data'") == std::string::npos);
+  CHECK(silence.find("alert.yaml:3:67: rule 'c': inhibited_by names 'd'") != std::string::npos);
 }
 
 TEST_CASE("what contradicts itself is refused with its place and a way out") {
@@ -88,6 +118,22 @@ TEST_CASE("what contradicts itself is refused with its place and a way out") {
   says(rule("watch: {value: h}, above: 1, inhibited_by: [r]"), "inhibited by itself");
   says("rules: {r: {watch: {value: h}, above: 1, inhibited_by: [s]}, s: {watch: {value: h}, above: 1, inhibited_by: [r]}}",
        "inhibited by itself");
+  const std::string two =
+      "rules: {off: {watch: {value: s}, above: 1, labels: {site: x}}, wet: {watch: {value: h}, above: 1, labels: {site: x, "
+      "room: y}, inhibited_by: ";
+  says(two + "[{rule: of, equal: [site]}]}}", "no such rule raises alerts; did you mean 'off'?");
+  says(two + "[off, {rule: off, equal: [sites]}]}}",
+       "alert.yaml:1:166: rule 'wet': inhibited_by: equal names 'sites', and the rule has no such label; did you mean 'site'?");
+  says(two + "{rule: off, equal: room}}}", "equal names 'room', and rule 'off' has no such label");
+  says(two + "[{rule: wet, equal: [site]}]}}", "rule 'wet' is inhibited by itself");
+  says(two + "[{equal: [site]}]}}", "missing key 'rule'");
+  says(two + "[{rule: off, equals: [site]}]}}", "did you mean 'equal'?");
+  says("no_data: {after: 1m, inhibited_by: [r]}\n" + rule("watch: {value: h}, above: 1, inhibited_by: [no_data]"),
+       "alert.yaml:1:37: rule 'no_data' is inhibited by itself");
+  says("no_data: {after: 1m, inhibited_by: [{rule: r, equal: [site]}]}\n" +
+           rule("watch: {value: h}, above: 1, labels: {site: x}"),
+       "rule 'no_data': inhibited_by: equal names 'site', and the rule has no such label");
+  CHECK(problems_of(two + "[off, {rule: off, equal: [site]}]}}").empty());
   says(rule("watch: {value: h}, above: 10, clear: {}"), "clear needs a condition");
   says(rule("watch: {value: h}, levels: {}"), "levels names none");
   says(rule("watch: {count: h, within: 1m}, below: 0"), "count is never negative");

@@ -348,12 +348,9 @@ Compiled compile(const Options& options) {
     compile_no_data(*options.no_data, compiled);
     plan.rules.back().meaning = meaning_of(options, plan.rules.back(), compiled.inputs);
   }
-  for (std::size_t i = 0; i < options.rules.size(); ++i)
-    for (const std::string& by : options.rules[i].second.inhibited_by)
-      for (std::size_t j = 0; j < plan.rules.size(); ++j)
-        if (plan.rules[j].name == by) plan.rules[i].inhibitors.push_back(j);
   compile_own(compiled);
   compile_texts(compiled);
+  compile_inhibition(options, compiled);
   plan.inputs = compiled.inputs.size();
   return compiled;
 }

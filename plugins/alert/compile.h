@@ -42,6 +42,9 @@ struct Compiled {
 /// For options that passed their checks.
 Compiled compile(const Options& options);
 
+/// Which rules mute which: a part of compile(), once it has the rules and what their texts quote.
+void compile_inhibition(const Options& options, Compiled& to);
+
 /// For how long what the rules make of a record may hang on records before it, by their windows and waiting times; for_ever if
 /// one of them counts records instead of time. What an alert that is open all the while hangs on lies beyond.
 Micros look_back(const MonitorPlan& plan);

@@ -69,6 +69,14 @@ std::string level_of(const std::string& name, const std::string& test, const std
   return text + (clear ? fmt::format(" until {}", tests_of(*clear)) : std::string(" until it is not"));
 }
 
+std::string inhibited(const std::vector<InhibitorOptions>& inhibitors) {
+  std::string text;
+  for (const InhibitorOptions& by : inhibitors)
+    text += fmt::format("; told of unless {} fires{}", by.rule,
+                        by.equal.empty() ? "" : fmt::format(" with the same {}", fmt::join(by.equal, ", ")));
+  return text;
+}
+
 std::string rule_line(const std::string& name, const RuleOptions& rule, const TimeOptions& time) {
   std::string line = fmt::format("{}: {}", name, watched(rule.watch, time));
   std::string severity = rule.severity.empty() ? "alert" : rule.severity;
@@ -82,8 +90,7 @@ std::string rule_line(const std::string& name, const RuleOptions& rule, const Ti
     line += fmt::format("; told of in groups{}, {} after the first and each {}",
                         rule.group->by.empty() ? "" : fmt::format(" by {}", fmt::join(rule.group->by, ", ")),
                         show_duration(rule.group->wait), show_duration(rule.group->interval));
-  for (const std::string& by : rule.inhibited_by) line += fmt::format("; told of unless {} fires", by);
-  return line;
+  return line + inhibited(rule.inhibited_by);
 }
 
 }  // namespace
@@ -92,8 +99,8 @@ std::vector<std::string> explain(const Options& options) {
   std::vector<std::string> lines;
   for (const auto& [name, rule] : options.rules) lines.push_back(rule_line(name, rule, options.time));
   if (options.no_data)
-    lines.push_back(fmt::format("no_data: nothing arrived for {}; a record that arrives exactly then is in time",
-                                show_duration(options.no_data->after)));
+    lines.push_back(fmt::format("no_data: nothing arrived for {}; a record that arrives exactly then is in time{}",
+                                show_duration(options.no_data->after), inhibited(options.no_data->inhibited_by)));
   return lines;
 }
 

@@ -47,6 +47,8 @@ struct Monitor::Key {
   std::unique_ptr<Reorder> waiting;
   std::unique_ptr<std::vector<Quote>> quotes;
   std::unique_ptr<std::vector<std::pair<std::uint32_t, std::uint64_t>>> further;  ///< sequences of further sources
+
+  std::span<const Quote> latest() const { return quotes ? std::span<const Quote>(*quotes) : std::span<const Quote>(); }
 };
 
 /// Something wrong in the stage itself, with an alert like that of a key.

@@ -27,6 +27,7 @@ Monitor::Monitor(MonitorPlan plan, Output& output)
       tracing_(output.traces()),
       late_(plan_.time.by_arrival ? 0 : plan_.time.late),
       groups_(plan_.rules.size()),
+      alike_(plan_.inhibitions.size()),
       on_change_([this](const Change& change) { changed(change); }),
       on_notice_([this](const Notice& notice) { notified(notice); }) {
   Micros longest = 0;
@@ -228,6 +229,7 @@ void Monitor::record(const Arrival& arrival, Key* key) {
     return schedule(*key);
   }
   if (!arrival.quotes.empty()) {
+    if (!alike_.empty()) relabel(*key, arrival.quotes);
     if (!key->quotes) key->quotes = std::make_unique<std::vector<Quote>>();
     key->quotes->assign(arrival.quotes.begin(), arrival.quotes.end());
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/container_hash/hash.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
 #include <deque>
@@ -41,7 +42,7 @@ struct Arrival {
 ///
 /// Its parts by file: monitor.cpp has keys, records and event time, monitor_clock.cpp what the arrival clock brings,
 /// monitor_holds.cpp when that stands still, monitor_rules.cpp what rules make of a record, monitor_alerts.cpp what becomes of
-/// their findings, monitor_state.cpp what is saved.
+/// their findings, monitor_inhibition.cpp which of these mute which, monitor_state.cpp what is saved.
 class Monitor {
  public:
   Monitor(MonitorPlan plan, Output& output);
@@ -188,6 +189,13 @@ class Monitor {
     };
   };
 
+  /// Alerts of an inhibition that have the texts of its labels in common.
+  struct Alike {
+    std::size_t firing = 0;                                             ///< of the source
+    boost::unordered_flat_set<std::pair<Key*, const RulePlan*>> muted;  ///< open ones of targets, muted while any is
+    bool empty() const { return firing == 0 && muted.empty(); }
+  };
+
   /// Of one rule whose alerts are told in groups.
   struct Groups {
     std::map<std::string, Group, std::less<>> of;
@@ -267,6 +275,10 @@ class Monitor {
   void notified(const Notice& notice);
   Silenced seen(const RulePlan& rule, const Key& key) const;
   const RulePlan* inhibitor(const RulePlan& rule, const Key& key) const;
+  void take_part(Key& key, const RulePlan& rule, State from, State to);
+  void take_part(Key& key, const RulePlan& rule, const InhibitionPart& part, const std::optional<std::string>& from,
+                 const std::optional<std::string>& to);
+  void relabel(Key& key, std::span<const Quote> quotes);
   Micros quiet_until(const RulePlan& rule, const Key& key) const;
   void flush_group(const RulePlan& rule, const std::string& name, Group& group);
   void flush_groups(Micros due);
@@ -312,6 +324,7 @@ class Monitor {
   Deadlines<Key> clocks_;       ///< on the arrival clock
   std::vector<Groups> groups_;  ///< by rule
   bool grouped_ = false;
+  std::vector<boost::unordered_flat_map<std::string, Alike>> alike_;  ///< by inhibition; holds nothing without open alerts
   std::vector<Silence> silences_;
   std::vector<Key*> changed_;
 

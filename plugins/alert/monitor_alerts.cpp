@@ -45,6 +45,7 @@ void Monitor::changed(const Change& change) {
   const auto [key, rule, instance, cause] = current_;
   touch(*key);
   key->reschedule = true;
+  take_part(*key, *rule, change.from, change.to);
   output_.change(*rule, key->name, change, cause, now_);
   if (concerns_people(change)) instance->alert->told = Told::make(change, cause.value, cause.figures);
   if (rule->notify.group) return changed_in_group(change);
@@ -72,18 +73,9 @@ void Monitor::notified(const Notice& notice) {
   output_.notice(*rule, key->name, notice, told ? told->change() : Change(), seen, now_);
 }
 
-const RulePlan* Monitor::inhibitor(const RulePlan& rule, const Key& key) const {
-  for (std::size_t i : rule.inhibitors) {
-    const auto& alert = key.rules[i].alert;
-    if (alert && (alert->life.state() == State::firing || alert->life.state() == State::recovering)) return &plan_.rules[i];
-  }
-  return nullptr;
-}
-
 Silenced Monitor::seen(const RulePlan& rule, const Key& key) const {
   Silenced seen{rule.name, key.name, {}};
-  if (rule.labels_of)
-    seen.labels = rule.labels_of(key.name, key.quotes ? std::span<const Quote>(*key.quotes) : std::span<const Quote>());
+  if (rule.labels_of) seen.labels = rule.labels_of(key.name, key.latest());
   return seen;
 }
 
@@ -92,14 +84,14 @@ Silenced Monitor::seen(const RulePlan& rule, std::string_view name) const {
   return {rule.name, name, {}};
 }
 
-/// The end of an inhibition is not known; schedule() looks again once its rule has changed.
+/// The end of an inhibition is not known; the key is scheduled anew once there is none.
 Micros Monitor::quiet_until(const RulePlan& rule, const Key& key) const {
-  if (!rule.inhibitors.empty() && inhibitor(rule, key)) return for_ever;
+  if (inhibitor(rule, key)) return for_ever;
   return silences_.empty() ? now_ : silenced_until(silences_, seen(rule, key), now_);
 }
 
 std::string Monitor::muted_by(const RulePlan& rule, std::string_view name) const {
-  if (const Key* key = find(rule, name); key && !rule.inhibitors.empty())
+  if (const Key* key = find(rule, name))
     if (const RulePlan* by = inhibitor(rule, *key)) return "rule:" + by->name;
   if (silences_.empty()) return {};
   const Silenced alert = seen(rule, name);

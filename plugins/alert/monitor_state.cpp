@@ -148,6 +148,8 @@ bool Monitor::load(std::string_view name, std::string_view bytes) {
   // Records that wait carry the inputs of the rules as they were; under other inputs they would be misread.
   if (inputs == plan_.inputs && !waiting.empty()) key->waiting = std::make_unique<Reorder>(std::move(waiting));
   if (good) {
+    for (const RulePlan& rule : plan_.rules)
+      if (const auto& alert = key->rules[index_of(rule)].alert) take_part(*key, rule, State::ok, alert->life.state());
     schedule(*key);
     return true;
   }
@@ -342,6 +344,11 @@ std::size_t Monitor::memory() const {
   std::size_t bytes = events_.memory() + clocks_.memory();
   for (const Hold& hold : holds_) bytes += sizeof(Hold) + hold.events.memory();
   bytes += names_.bucket_count() * (sizeof(Slot) + 1);
+  for (const auto& places : alike_) {
+    bytes += places.bucket_count() * (sizeof(std::string) + sizeof(Alike) + 1);
+    for (const auto& [texts, alike] : places)
+      bytes += (texts.capacity() > 15 ? texts.capacity() + 1 : 0) + alike.muted.bucket_count() * (2 * sizeof(void*) + 1);
+  }
   for (const auto& [hash, key] : names_) {
     bytes += sizeof(Key) + plan_.rules.size() * sizeof(Instance) + (key->name.capacity() > 15 ? key->name.capacity() + 1 : 0);
     for (const RulePlan& rule : plan_.rules) {

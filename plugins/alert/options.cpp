@@ -181,6 +181,16 @@ void GroupOptions::describe(config::Fields<GroupOptions>& f) {
       .min(1ms);
 }
 
+void InhibitorOptions::describe(config::Fields<InhibitorOptions>& f) {
+  f.field("rule", &InhibitorOptions::rule).doc("The rule that mutes; a bare text is this one.").required().not_empty();
+  f.field("equal", &InhibitorOptions::equal)
+      .doc(
+          "Labels of both rules: it mutes every key for which these have the texts that they have where it fires; without "
+          "them, the same key.")
+      .not_empty();
+  f.shorthand("rule");
+}
+
 void RuleOptions::describe(config::Fields<RuleOptions>& f) {
   f.field("watch", &RuleOptions::watch)
       .doc("What the rule looks at: one aggregate of a field, and over which stretch.")
@@ -208,7 +218,10 @@ void RuleOptions::describe(config::Fields<RuleOptions>& f) {
   f.field("flap", &RuleOptions::flap).doc("What counts as flapping.").reloadable();
   f.field("group", &RuleOptions::group).doc("People are told of several keys' alerts of this rule together.").reloadable();
   f.field("inhibited_by", &RuleOptions::inhibited_by)
-      .doc("Rules of this stage, or `no_data`: while one of them fires for a key, people are not told of this one for it.")
+      .doc(
+          "Rules of this stage, or `no_data`: while one of them fires for a key, or for any that has equal labels, people are "
+          "not "
+          "told of this one.")
       .reloadable();
   f.field("message", &RuleOptions::message)
       .doc(
@@ -238,6 +251,9 @@ void NoDataOptions::describe(config::Fields<NoDataOptions>& f) {
       .reloadable();
   f.field("flap", &NoDataOptions::flap).doc("What counts as flapping.").reloadable();
   f.field("group", &NoDataOptions::group).doc("People are told of all silent keys together.").reloadable();
+  f.field("inhibited_by", &NoDataOptions::inhibited_by)
+      .doc("Rules of this stage: while one of them fires for a key, or for any that has equal labels, people are not told.")
+      .reloadable();
   f.field("message", &NoDataOptions::message).doc("Text for people.").reloadable();
   f.field("labels", &NoDataOptions::labels)
       .doc("Texts that every such alert carries; `{key}` and `{record.FIELD}` are filled in.")
@@ -312,6 +328,12 @@ bool millrace::config::Codec<millrace::alert::ExpectedKeys>::read(const Node& no
     from = end + 1;
   }
   return true;
+}
+
+bool millrace::config::Codec<millrace::alert::Rules>::read(const Node& node, alert::Rules& to, const FieldReader& field) {
+  if (Codec<Map<alert::RuleOptions>>::read(node, to, field)) return true;
+  alert::check_inhibition(node, to, field.problems);
+  return false;
 }
 
 void millrace::config::Codec<millrace::alert::WatchOptions>::describe(FieldInfo& info) {

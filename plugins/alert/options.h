@@ -115,6 +115,13 @@ struct GroupOptions {
   static void describe(config::Fields<GroupOptions>& f);
 };
 
+/// A rule that mutes another: for the same key, or wherever these labels are equal.
+struct InhibitorOptions {
+  std::string rule;
+  std::vector<std::string> equal;
+  static void describe(config::Fields<InhibitorOptions>& f);
+};
+
 struct RuleOptions : ConditionOptions {
   WatchOptions watch;
   bool changed = false;
@@ -132,13 +139,16 @@ struct RuleOptions : ConditionOptions {
   bool notify_deescalated = false;
   std::optional<FlapOptions> flap;
   std::optional<GroupOptions> group;
-  std::vector<std::string> inhibited_by;
+  std::vector<InhibitorOptions> inhibited_by;
   std::string message;
   config::Map<std::string> labels;
 
   static void describe(config::Fields<RuleOptions>& f);
   bool has_condition() const { return given() > 0 || changed || !levels.empty(); }
 };
+
+/// The rules by name. What contradicts itself in their inhibition is found whatever else is wrong in them.
+struct Rules : config::Map<RuleOptions> {};
 
 /// `expect`: a list of keys, or the name of a file with one key a line.
 struct ExpectedKeys {
@@ -155,6 +165,7 @@ struct NoDataOptions {
   bool notify_resolved = true;
   std::optional<FlapOptions> flap;
   std::optional<GroupOptions> group;
+  std::vector<InhibitorOptions> inhibited_by;
   std::string message;
   config::Map<std::string> labels;
   static void describe(config::Fields<NoDataOptions>& f);
@@ -177,7 +188,7 @@ struct Options {
   std::string key = "device";
   TimeOptions time;
   std::optional<NoDataOptions> no_data;
-  config::Map<RuleOptions> rules;
+  Rules rules;
   std::size_t max_keys = 100'000;
   std::size_t max_samples = 10'000;
   static void describe(config::Fields<Options>& f);
@@ -196,6 +207,13 @@ struct millrace::config::Codec<millrace::alert::ExpectedKeys> {
   }
   static std::optional<std::string> show(const alert::ExpectedKeys&) { return std::nullopt; }
   static bool read(const Node& node, alert::ExpectedKeys& to, const FieldReader& field);
+};
+
+template <>
+struct millrace::config::Codec<millrace::alert::Rules> {
+  static void describe(FieldInfo& info) { Codec<Map<alert::RuleOptions>>::describe(info); }
+  static std::optional<std::string> show(const alert::Rules&) { return std::nullopt; }
+  static bool read(const Node& node, alert::Rules& to, const FieldReader& field);
 };
 
 /// Percentiles are options of many names: any number may stand in the place of NN.

@@ -45,6 +45,22 @@ struct WindowPart {
   WindowPlan plan;
 };
 
+/// Alerts of the source mute those of a target that have the same texts for these labels, whichever their keys.
+struct Inhibition {
+  std::size_t source = 0;  ///< rule, by place in the plan
+  std::vector<std::string> labels;
+
+  bool operator==(const Inhibition&) const = default;
+};
+
+/// What a rule is to an inhibition.
+struct InhibitionPart {
+  std::size_t inhibition = 0;  ///< by place in the plan
+  bool source = false;         ///< else a target
+  /// The texts of the labels, as one; nothing where one is empty or quotes what is not known.
+  std::function<std::optional<std::string>(std::string_view key, std::span<const Quote>)> texts_of;
+};
+
 /// One rule, checked and ready to run; the same for all keys.
 struct RulePlan {
   std::string name;
@@ -61,8 +77,9 @@ struct RulePlan {
   std::optional<double> max_accuracy;  ///< of distance: metres; the input after the position's says how many it has
   Micros silent_after = 0;             ///< of silence
   Micros restart_grace = 0;
-  std::vector<std::size_t> inhibitors;  ///< rules, by place in the plan, whose firing for a key mutes this one for it
-  LifePlan life;                        ///< without levels there is no condition: windows only
+  std::vector<std::size_t> inhibitors;      ///< rules, by place in the plan, whose firing for a key mutes this one for it
+  std::vector<InhibitionPart> across_keys;  ///< of inhibitions by labels
+  LifePlan life;                            ///< without levels there is no condition: windows only
   NotifyPlan notify;
   std::function<std::string(std::string_view key, std::span<const Quote>)> group_of;   ///< where alerts are told in groups
   std::function<AlertLabels(std::string_view key, std::span<const Quote>)> labels_of;  ///< null where there are none
@@ -74,6 +91,7 @@ struct RulePlan {
 struct MonitorPlan {
   TimePolicy time;
   std::vector<RulePlan> rules;  ///< at most one of them watches for silence, and one for trouble
+  std::vector<Inhibition> inhibitions;
   std::size_t inputs = 0;
   std::size_t quotes = 0;  ///< fields that texts quote
   std::size_t max_keys = 100'000;
