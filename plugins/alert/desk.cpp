@@ -12,6 +12,7 @@ namespace millrace::alert {
 namespace {
 
 Micros micros(Time time) { return time.time_since_epoch().count(); }
+Time time_of(Micros micros) { return Time{Duration{micros}}; }
 
 Error no_rule(std::string_view name, const std::vector<std::string>& raising) {
   if (raising.empty()) return invalid("no rule here raises alerts");
@@ -55,6 +56,7 @@ std::uint64_t Desk::opening_of(const RulePlan& rule, std::string_view key, std::
 void Desk::catch_up(Time at) {
   begin_(at);
   monitor_.tick(micros(at));
+  keep_spent();
 }
 
 template <class T>
@@ -62,6 +64,7 @@ void Desk::answer_when_kept(DeskAnswer<T> answer, T with) {
   journal_.when_committed([answer = std::move(answer), with = std::move(with)](const Result<void>& kept) {
     kept ? answer(with) : answer(kept.error());
   });
+  keep_spent();
   journal_.commit(false);
 }
 
@@ -118,17 +121,45 @@ void Desk::comment(const millrace::Remark& remark, Time at, DeskAnswer<void> ans
   journal_.commit(false);
 }
 
+void Desk::keep_spent() {
+  for (const Monitor::Spent& spent : monitor_.take_spent()) {
+    millrace::Silence which;
+    which.id = spent.id;
+    auto ended = silences_.end(which, time_of(spent.at));
+    if (!ended) continue;
+    for (store::Silence& s : *ended) journal_.keep(std::move(s));
+  }
+}
+
+/// A silence that ends with an alert needs that alert.
+Result<void> Desk::fits_once(const millrace::Silence& silence) const {
+  if (silence.key.empty() || silence.key.find_first_of("*?\\") != std::string::npos)
+    return invalid("a silence that ends with an alert is of one key, which it names");
+  for (const std::string& name : raising())
+    if (monitor_.open(name, silence.key) &&
+        concerns(silence, name, silence.key, monitor_.seen(rule_named(name), silence.key).labels))
+      return {};
+  return invalid(fmt::format("'{}' has no open alert that this silence could end with", silence.key));
+}
+
 void Desk::silence(const millrace::Silence& silence, Time at, DeskAnswer<millrace::Silence> answer) {
   const std::vector<std::string> all = raising();
   auto meant = [&](const std::string& name) { return silence.rule.empty() || matches_glob(silence.rule, name); };
   if (std::none_of(all.begin(), all.end(), meant)) return answer(no_rule(silence.rule, all));
-  auto added = silences_.add(silence, at);
+  catch_up(at);
+  millrace::Silence wanted = silence;
+  if (wanted.once) {
+    if (auto fit = fits_once(wanted); !fit) return answer(fit.error());
+    wanted.from = std::min(wanted.from, at);
+  }
+  auto added = silences_.add(wanted, at);
   if (!added) return answer(added.error());
   silences_changed({*added}, "silenced", added->author, at);
   answer_when_kept(std::move(answer), told(*added));
 }
 
 void Desk::unsilence(const millrace::Silence& which, Time at, DeskAnswer<std::vector<millrace::Silence>> answer) {
+  catch_up(at);
   auto ended = silences_.end(which, at);
   if (!ended) return answer(ended.error());
   silences_changed(*ended, "unsilenced", which.by, at);
@@ -140,7 +171,6 @@ void Desk::unsilence(const millrace::Silence& which, Time at, DeskAnswer<std::ve
 /// Each open alert that they concern gets an event that says so.
 void Desk::silences_changed(const std::vector<store::Silence>& silences, std::string_view reason, std::string_view by,
                             Time at) {
-  begin_(at);
   monitor_.silence(micros(at), silences_.plan());
   monitor_.each_open([&](const RulePlan& rule, const std::string& key) {
     const Silenced alert = monitor_.seen(rule, key);

@@ -27,7 +27,11 @@ class Desk {
   void silence(const millrace::Silence& silence, Time at, DeskAnswer<millrace::Silence> answer);
   void unsilence(const millrace::Silence& which, Time at, DeskAnswer<std::vector<millrace::Silence>> answer);
 
+  /// Brings the ends of silences that ended with their alerts into what is committed next.
+  void keep_spent();
+
  private:
+  Result<void> fits_once(const millrace::Silence& silence) const;
   std::vector<std::string> raising() const;
   const RulePlan& rule_named(std::string_view name) const;
   std::uint64_t opening_of(const RulePlan& rule, std::string_view key, std::string_view incident) const;

@@ -97,8 +97,18 @@ class Monitor {
   /// Replaces all silences; what ends early is told at once.
   void silence(Micros now, std::vector<Silence> silences);
 
-  /// The silences that hold at the start, before anything else.
+  /// The silences that hold at the start, once the keys are loaded and before anything else. What was to end with an alert that
+  /// is not open any more ends.
   void load_silences(std::vector<Silence> silences);
+
+  /// A silence that has ended with its alerts, and when.
+  struct Spent {
+    std::string id;
+    Micros at = 0;
+  };
+
+  /// Those since the last call. They mute nothing any more, but silence() would bring them back.
+  std::vector<Spent> take_spent() { return std::exchange(spent_, {}); }
 
   /// An alert as silences look at it, by its key's latest record.
   Silenced seen(const RulePlan& rule, std::string_view key) const;
@@ -272,6 +282,8 @@ class Monitor {
   void with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause);
   void changed(const Change& change);
   void changed_in_group(const Change& change);
+  void end_silences_of(std::string_view key);
+  bool mutes_open(const Silence& silence) const;
   void notified(const Notice& notice);
   Silenced seen(const RulePlan& rule, const Key& key) const;
   const RulePlan* inhibitor(const RulePlan& rule, const Key& key) const;
@@ -326,6 +338,7 @@ class Monitor {
   bool grouped_ = false;
   std::vector<boost::unordered_flat_map<std::string, Alike>> alike_;  ///< by inhibition; holds nothing without open alerts
   std::vector<Silence> silences_;
+  std::vector<Spent> spent_;
   std::vector<Key*> changed_;
 
   struct Current {

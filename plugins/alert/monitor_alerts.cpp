@@ -48,8 +48,26 @@ void Monitor::changed(const Change& change) {
   take_part(*key, *rule, change.from, change.to);
   output_.change(*rule, key->name, change, cause, now_);
   if (concerns_people(change)) instance->alert->told = Told::make(change, cause.value, cause.figures);
-  if (rule->notify.group) return changed_in_group(change);
-  instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, *key), on_notice_);
+  if (rule->notify.group)
+    changed_in_group(change);
+  else
+    instance->alert->teller.changed(rule->notify, instance->alert->life, change, now_, quiet_until(*rule, *key), on_notice_);
+  // Last, so that the end itself is told as the silence has it.
+  if (change.to == State::ok && !silences_.empty()) end_silences_of(key->name);
+}
+
+void Monitor::end_silences_of(std::string_view key) {
+  for (Silence& silence : silences_) {
+    if (!silence.once || silence.key != key || silence.to <= now_ || mutes_open(silence)) continue;
+    // A backlog may lie before its beginning.
+    silence.to = std::max(now_, silence.from);
+    spent_.push_back({silence.id, silence.to});
+  }
+}
+
+bool Monitor::mutes_open(const Silence& silence) const {
+  return std::any_of(plan_.rules.begin(), plan_.rules.end(),
+                     [&](const RulePlan& rule) { return open(rule.name, silence.key) && seen(rule, silence.key).by(silence); });
 }
 
 void Monitor::changed_in_group(const Change& change) {
@@ -234,7 +252,11 @@ void Monitor::each_open(const std::function<void(const RulePlan&, const std::str
     if (trouble) visit_open(trouble->key);
 }
 
-void Monitor::load_silences(std::vector<Silence> silences) { silences_ = std::move(silences); }
+void Monitor::load_silences(std::vector<Silence> silences) {
+  silences_ = std::move(silences);
+  for (const Silence& silence : silences_)
+    if (silence.once) end_silences_of(silence.key);
+}
 
 void Monitor::silence(Micros now, std::vector<Silence> silences) {
   tick(now);

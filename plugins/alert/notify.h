@@ -63,6 +63,7 @@ struct Silence {
   Micros from = never_yet, to = for_ever;
   std::string rule, key;  ///< patterns; see concerns() in silence_match.h
   AlertLabels labels;
+  bool once = false;  ///< ends when no alert of the key that it concerns is open any more
 };
 
 /// An alert as silences look at it.

@@ -311,6 +311,7 @@ class AlertStage final : public Transform, public AlertDesk, public SilenceDesk,
       records_ = 0;
       next_snapshot_ = context_.now() + snapshot_every;
     }
+    desk_->keep_spent();
     journal_->commit(everything);
     keys_.set(monitor_->keys());
     return journal_->take_ready();

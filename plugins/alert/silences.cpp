@@ -37,6 +37,7 @@ Result<store::Silence> Silences::add(const millrace::Silence& silence, Time now)
   kept.rule = silence.rule;
   kept.key = silence.key;
   kept.labels = sorted(silence.labels);
+  kept.once = silence.once;
   if (kept.id.empty()) kept.id = name_of(kept);
   kept.author = silence.by;
   kept.comment = silence.comment;
@@ -74,13 +75,13 @@ std::vector<Silence> Silences::plan() const {
   std::vector<Silence> plan;
   for (const store::Silence& s : all_)
     plan.push_back({s.id, from_millis(s.from_ms).time_since_epoch().count(), from_millis(end_of(s)).time_since_epoch().count(),
-                    s.rule, s.key, s.labels});
+                    s.rule, s.key, s.labels, s.once});
   return plan;
 }
 
 millrace::Silence told(const store::Silence& kept) {
-  return {kept.id,     kept.rule,    kept.key,   from_millis(kept.from_ms), from_millis(end_of(kept)),
-          kept.author, kept.comment, kept.labels};
+  return {kept.id,      kept.rule,   kept.key, from_millis(kept.from_ms), from_millis(end_of(kept)), kept.author,
+          kept.comment, kept.labels, kept.once};
 }
 
 }  // namespace millrace::alert

@@ -174,3 +174,110 @@ TEST_CASE("a silence of a rule that no pattern matches is refused, with what may
   REQUIRE(refused.has_error());
   CHECK(refused.error().what == "there is no rule 'hto' that raises alerts; did you mean 'hot'?");
 }
+
+TEST_CASE("a silence that ends with an alert mutes that one alone, also over a restart") {
+  Bench bench("rules: {hot: {watch: {value: humidity}, severity: warning, above: 60, repeat: 1m}}");
+  bench.use_file();
+  bench.host->notified_stages = {"phone"};
+  bench.host->time.set(from_millis(1'000'000));
+  auto shelve = [&](const std::string& key) {
+    auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
+    Silence wanted = silence_of("", key);
+    wanted.once = true;
+    wanted.from = bench.host->time.now();
+    return answer_of<Silence>([&](auto answer) { desk->silence(wanted, wanted.from, std::move(answer)); });
+  };
+  CHECK(shelve("a").error().what == "'a' has no open alert that this silence could end with");
+  bench.feed({{"a", 1'001'000, 70}});
+  CHECK(shelve("*").has_error());
+  REQUIRE(shelve("a").has_value());
+  SECTION("while the stage runs") {}
+  SECTION("over a restart") {
+    bench.note(bench.stage->finish(End::shutdown).value());
+    bench.start();
+  }
+  bench.feed({{"a", 1'100'000, 71}});
+  bench.feed({{"a", 1'101'000, 50}});
+  CHECK(notifications(bench) == Lines{"firing", "resolved"});
+  const auto kept = bench.store->silences({"test", "climate", 0}).value();
+  REQUIRE(kept.size() == 1);
+  CHECK(kept[0].once);
+  CHECK(kept[0].ended_ms == 1'101'000);
+  bench.feed({{"a", 1'102'000, 70}});
+  CHECK(notifications(bench) == Lines{"firing", "resolved", "firing"});
+}
+
+TEST_CASE("a silence that ends with the alerts of a key waits for the last of those that it mutes") {
+  Bench bench(
+      R"({rules: {hot: {watch: {value: humidity}, severity: warning, above: 60}, hotter: {watch: {value: humidity}, severity: warning, above: 80}}})");
+  bench.host->notified_stages = {"phone"};
+  bench.feed({{"a", 1'001'000, 90}});
+  Silence wanted = silence_of("h*", "a");
+  wanted.once = true;
+  auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
+  REQUIRE(
+      answer_of<Silence>([&](auto answer) { desk->silence(wanted, from_millis(1'001'000), std::move(answer)); }).has_value());
+  bench.seen.clear();
+  bench.feed({{"a", 1'002'000, 70}});
+  bench.feed({{"a", 1'003'000, 90}});
+  CHECK(notifications(bench) == Lines{"resolved"});
+  bench.feed({{"a", 1'004'000, 50}});
+  bench.seen.clear();
+  bench.feed({{"a", 1'005'000, 70}});
+  CHECK(notifications(bench) == Lines{"firing"});
+}
+
+TEST_CASE("a silence that ends with a latched alert ends in its acknowledgement, and no other silence brings it back") {
+  Bench bench("rules: {hot: {watch: {value: humidity}, severity: warning, above: 60, latch: true}}");
+  bench.host->notified_stages = {"phone"};
+  auto* silences = dynamic_cast<SilenceDesk*>(bench.stage.get());
+  auto* alerts = dynamic_cast<AlertDesk*>(bench.stage.get());
+  auto silence = [&](const Silence& wanted) {
+    return answer_of<Silence>([&](auto answer) { silences->silence(wanted, bench.host->time.now(), std::move(answer)); });
+  };
+  bench.feed({{"a", 1'001'000, 70}});
+  Silence shelved = silence_of("", "a");
+  shelved.id = "shelved";
+  shelved.once = true;
+  shelved.from = from_millis(8'000'000);
+  REQUIRE(silence(shelved).has_value());
+  auto ended = [&] {
+    const auto kept = bench.store->silences({"test", "climate", {}}).value();
+    for (const store::Silence& s : kept)
+      if (s.id == "shelved") return s.ended_ms.value_or(0);
+    return std::int64_t{-1};
+  };
+  bench.feed({{"a", 1'002'000, 50}});
+  CHECK(ended() == 0);
+  bench.host->time.set(from_millis(1'003'000));
+  auto acknowledged = answer_of<std::vector<Acknowledged>>([&](auto answer) {
+    alerts->acknowledge({"a", "hot", "", "ann", ""}, from_millis(1'003'000), std::move(answer));
+  });
+  REQUIRE(acknowledged.has_value());
+  CHECK(ended() == 1'003'000);
+  REQUIRE(silence(silence_of("", "b")).has_value());
+  bench.seen.clear();
+  bench.feed({{"a", 1'004'000, 70}});
+  CHECK(notifications(bench) == Lines{"firing"});
+}
+
+TEST_CASE("a silence that is to end with an alert is over if the alert's rule means something else after a restart") {
+  Bench bench(jump);
+  bench.host->notified_stages = {"phone"};
+  bench.feed({{"a", 1'000'000, 50}});
+  bench.feed({{"a", 1'020'000, 62}});
+  Silence wanted = silence_of("", "a");
+  wanted.once = true;
+  auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
+  REQUIRE(
+      answer_of<Silence>([&](auto answer) { desk->silence(wanted, from_millis(1'020'000), std::move(answer)); }).has_value());
+  std::string other = jump;
+  other.replace(other.find("above: 10"), 9, "above: 11");
+  bench.stage = make(other, bench.host->context());
+  REQUIRE(bench.stage->connect().has_value());
+  bench.pass(from_millis(1'021'000));
+  CHECK(bench.store->silences({"test", "climate", {}}).value().at(0).ended_ms);
+  bench.seen.clear();
+  bench.feed({{"a", 1'022'000, 62}, {"a", 1'023'000, 90}});
+  CHECK(notifications(bench) == Lines{"firing"});
+}

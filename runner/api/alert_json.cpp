@@ -88,6 +88,7 @@ Json json_of(const store::Silence& silence, std::int64_t now_ms) {
   put(json, "rule", silence.rule);
   put(json, "key", silence.key);
   put(json, silence.labels);
+  if (silence.once) json["once"] = true;
   json["from"] = silence.from_ms;
   json["to"] = silence.to_ms;
   put(json, "by", silence.author);
@@ -105,6 +106,7 @@ Json json_of(const KeptSilence& kept) {
   put(json, "rule", silence.rule);
   put(json, "key", silence.key);
   put(json, silence.labels);
+  if (silence.once) json["once"] = true;
   json["from"] = to_whole_millis(silence.from);
   json["to"] = to_whole_millis(silence.to);
   put(json, "by", silence.by);

@@ -108,6 +108,13 @@ class Body {
     return labels;
   }
 
+  Result<bool> flag(const char* name) const {
+    auto found = json_.find(name);
+    if (found == json_.end() || found->is_null()) return false;
+    if (!found->is_boolean()) return invalid(fmt::format("'{}' is true or false", name));
+    return found->get<bool>();
+  }
+
   /// Reads all of `texts`, in order.
   Result<void> texts(std::initializer_list<std::pair<const char*, std::string*>> texts) const {
     for (auto& [name, to] : texts) {
@@ -189,7 +196,8 @@ Result<Saying> saying_of(const http::Request& request, const std::string& user) 
 }
 
 Result<WantedSilence> silence_of(const http::Request& request, const std::string& user, Time now) {
-  auto body = Body::of(request, {"pipeline", "stage", "rule", "key", "labels", "id", "from", "to", "for", "by", "comment"});
+  auto body =
+      Body::of(request, {"pipeline", "stage", "rule", "key", "labels", "id", "from", "to", "for", "once", "by", "comment"});
   if (!body) return body.error();
   WantedSilence wanted;
   Silence& s = wanted.silence;
@@ -206,9 +214,13 @@ Result<WantedSilence> silence_of(const http::Request& request, const std::string
   auto labels = body->labels();
   if (!labels) return labels.error();
   s.labels = std::move(*labels);
+  auto once = body->flag("once");
+  if (!once) return once.error();
+  s.once = *once;
   auto from = body->time("from"), to = body->time("to");
   if (!from) return from.error();
   if (!to) return to.error();
+  if (s.once && from->has_value()) return invalid("with 'once' it begins at once: leave 'from' out");
   if (to->has_value() == !lasting.empty()) return invalid("say when it ends: either 'to', a time, or 'for', a duration");
   s.from = from->value_or(now);
   if (!lasting.empty()) {

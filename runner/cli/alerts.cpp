@@ -177,12 +177,17 @@ void add_alerts(CLI::App& app, Program& program) {
                                                silence_alerts, [](AlertsOptions& asked) {
                                                  see_who(asked);
                                                  see_span(asked);
+                                                 if (asked.once && asked.key.empty())
+                                                   throw CLI::RequiredError("--key KEY, as --once is of one key,");
                                                });
   commands.add_matchers(silence);
   silence->add_option("--for", given.lasting, "How long, such as 2h")->check(duration());
   silence->add_option("--to", given.to, "Until when, in place of --for")->check(moment());
   auto* in = silence->add_option("--in", given.in, "When it begins, from now on")->check(duration())->capture_default_str();
-  silence->add_option("--from", given.from, "When it begins, in place of --in")->check(moment())->excludes(in);
+  auto* from = silence->add_option("--from", given.from, "When it begins, in place of --in")->check(moment())->excludes(in);
+  silence->add_flag("--once", given.once, "Until the alert ends that is open of --key, if that is sooner")
+      ->excludes(in)
+      ->excludes(from);
   silence->add_option("--id", given.id, "What it is called; a name is made if not given");
   commands.add_person(silence, "Why");
 

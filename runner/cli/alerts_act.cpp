@@ -125,13 +125,15 @@ Result<void> silence_alerts(const AlertsOptions& given) {
   Json request = silence_request("silence", given);
   request["from"] = to_whole_millis(from);
   request["to"] = to_whole_millis(to);
+  if (given.once) request["once"] = true;
   put(request, "comment", given.comment);
   auto silences = silences_of(given, request);
   if (!silences) return silences.error();
   if (given.json()) return {};
   for (const Json& one : *silences)
-    fmt::print("{}  {}/{} silent until {}\n", printable(one.value("id", "")), printable(one.value("pipeline", "")),
-               printable(one.value("stage", "")), local_time(one.value("to", std::int64_t{})));
+    fmt::print("{}  {}/{} silent until {}{}\n", printable(one.value("id", "")), printable(one.value("pipeline", "")),
+               printable(one.value("stage", "")), local_time(one.value("to", std::int64_t{})),
+               one.value("once", false) ? ", or the alert's end" : "");
   return {};
 }
 

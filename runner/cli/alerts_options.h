@@ -21,6 +21,7 @@ struct AlertsOptions {
   std::string id, from, to, in = "0s", lasting;  ///< of a silence
   std::vector<std::string> labels;               ///< of a silence, each NAME=PATTERN
   bool all = false;
+  bool once = false;  ///< of a silence: it ends with the alert
 
   bool json() const { return format == "json"; }
 };

@@ -61,6 +61,7 @@ std::string text_of(const store::Silence& s) {
                                  s.rule.empty() ? "*" : printable(s.rule), s.key.empty() ? "*" : printable(s.key));
   for (const auto& [name, wanted] : s.labels) line += fmt::format("  {} {}", printable(name), printable(wanted));
   line += fmt::format("  {} to {}", local_time(s.from_ms), local_time(s.to_ms));
+  if (s.once) line += ", or the alert's end";
   if (s.ended_ms) line += fmt::format("  ended {}", local_time(*s.ended_ms));
   if (!s.author.empty()) line += "  by " + printable(s.author);
   if (!s.comment.empty()) line += fmt::format("  \"{}\"", printable(s.comment));

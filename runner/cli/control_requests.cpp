@@ -26,6 +26,10 @@ class Request {
     auto found = json_.find(name);
     return found != json_.end() && found->is_number_integer() ? from_millis(found->get<std::int64_t>()) : Time{};
   }
+  bool flag(const char* name) const {
+    auto found = json_.find(name);
+    return found != json_.end() && found->is_boolean() && found->get<bool>();
+  }
   AlertLabels labels() const {
     AlertLabels labels;
     auto found = json_.find("labels");
@@ -36,7 +40,8 @@ class Request {
   }
   api::StageName stage() const { return {text("pipeline"), text("stage")}; }
   Silence silence() const {
-    return {text("id"), text("rule"), text("key"), time("from"), time("to"), text("by"), text("comment"), labels()};
+    return {text("id"), text("rule"),    text("key"), time("from"), time("to"),
+            text("by"), text("comment"), labels(),    flag("once")};
   }
 
   /// Begins an action, which answers once, and waits for that.

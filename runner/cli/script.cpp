@@ -147,8 +147,8 @@ class Form {
 bool says_when(const Value& value) { return !value.is_null() && value.type() != Type::boolean; }
 
 Silence silence_of(Form& form, std::string_view control) {
-  Silence silence{form.text("id"), form.text("rule"),    form.text("key"),    {}, {},
-                  form.text("by"), form.text("comment"), form.texts("labels")};
+  Silence silence{form.text("id"), form.text("rule"),    form.text("key"),     {},   {},
+                  form.text("by"), form.text("comment"), form.texts("labels"), false};
   const Value* value = form.find(control);
   if (value && value->type() == Type::string) silence.id = value->as_text();
   if (value && (value->number() || value->type() == Type::list))
@@ -157,11 +157,16 @@ Silence silence_of(Form& form, std::string_view control) {
 }
 
 ScriptItem silence_item(Form& form) {
-  form.only({"at", "from", "to", "id", "rule", "key", "labels", "by", "comment"});
+  form.only({"at", "from", "to", "id", "rule", "key", "labels", "once", "by", "comment"});
   ScriptItem::Silence what{silence_of(form, "silence")};
   Time at = form.time("at", "from");
   what.silence.from = form.time("from", "at");
   what.silence.to = form.time("to");
+  if (const Value* once = form.find("once")) {
+    if (once->type() != Type::boolean) form.wrong("once", fmt::format("expected true or false, got {}", shown(*once)));
+    what.silence.once = once->type() == Type::boolean && once->as_boolean();
+    if (what.silence.once && what.silence.from > at) form.wrong("from", "with 'once' it begins at once");
+  }
   if (what.silence.to <= what.silence.from) form.wrong("to", "a silence ends after it begins");
   return {at, std::move(what)};
 }

@@ -62,6 +62,7 @@ struct Silence {
   Time from{}, to{};      ///< holds from the one up to, not including, the other
   std::string by, comment;
   AlertLabels labels;  ///< patterns for labels, all of which must match
+  bool once = false;  ///< begins now, and ends with the alert that is open of `key`, which is no pattern; at `to` at the latest
 };
 
 /// Where people mute alerts. A stage that keeps alerts is one of these besides an AlertDesk; called on the stage's own thread.

@@ -141,10 +141,11 @@ struct Silence {
   std::string id;         ///< names it among the stage's
   std::string rule, key;  ///< patterns of matches_glob(); empty: any
   AlertLabels labels;     ///< patterns for labels, all of which must match
+  bool once = false;      ///< ends when no alert that it mutes is open any more
   std::int64_t from_ms = 0, to_ms = 0;
   std::string author, comment;
   std::int64_t created_ms = 0;
-  std::optional<std::int64_t> ended_ms;  ///< when somebody ended it before its time
+  std::optional<std::int64_t> ended_ms;  ///< when somebody ended it before its time, or its alert did
 
   std::string pipeline, stage;  ///< filled from the Commit
 };

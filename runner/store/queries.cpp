@@ -104,8 +104,10 @@ AlertLabels texts_of(const std::string& json) {
 }
 
 std::string select_silences() {
-  return fmt::format("SELECT matchers_json ->> 'rule', matchers_json ->> 'key', matchers_json -> 'labels', {} FROM silence",
-                     columns_of<Silence>().list());
+  return fmt::format(
+      "SELECT matchers_json ->> 'rule', matchers_json ->> 'key', matchers_json -> 'labels', matchers_json ->> 'once', {} FROM "
+      "silence",
+      columns_of<Silence>().list());
 }
 
 Silence silence_of(SQLite::Statement& statement) {
@@ -114,6 +116,7 @@ Silence silence_of(SQLite::Statement& statement) {
   silence.rule = reading.text();
   silence.key = reading.text();
   silence.labels = texts_of(reading.text());
+  silence.once = reading.text() == "1";
   visit(reading, silence);
   return silence;
 }

@@ -96,6 +96,7 @@ std::string matchers_json(const Silence& silence) {
   };
   add("rule", silence.rule);
   add("key", silence.key);
+  if (silence.once) json += json.size() > 1 ? R"(,"once":true)" : R"("once":true)";
   if (silence.labels.empty()) return json + "}";
   json += json.size() > 1 ? R"(,"labels":{)" : R"("labels":{)";
   for (const auto& [name, wanted] : silence.labels) {

@@ -188,6 +188,46 @@ test('a silence, wherever it is made, survives a kill and can be ended anywhere'
   assert.equal((await ask('GET', '/api/silences/b')).headers.get('allow'), 'DELETE');
 });
 
+test('a silence that is for one alert ends with it, by whichever way it is made, also over a kill', async (t) => {
+  const instance = await start(t);
+  const ask = client(instance);
+  const once = { key: 'a', once: true, for: '1d', by: 'ada' };
+  const none = await ask('POST', '/api/silences', once);
+  assert.equal(none.status, 422);
+  assert.match(none.json.error, /'a' has no open alert/);
+  await read(instance, { a: 31, b: 31 }, 'FIRING');
+  const made = await ask('POST', '/api/silences', once);
+  assert.equal(made.status, 201, JSON.stringify(made.json));
+  assert.equal(made.json.silences[0].once, true);
+  const printed = await millrace(t, ['alerts', 'silence', '--key', 'b', '--once', '--for', '1d', '--by', 'bob', '--id', 'b', '--data', instance.data]);
+  assert.equal(printed.code, 0, printed.stderr);
+  assert.match(printed.stdout, /silent until .*, or the alert's end/);
+
+  await instance.child.kill('SIGKILL');
+  await instance.up();
+  const held = async () => (await ask('GET', '/api/silences')).json.silences.map(({ key, once: is, state }) => [key, is, state]);
+  assert.deepEqual(await held(), [['a', true, 'active'], ['b', true, 'active']]);
+  const listed = await millrace(t, ['alerts', 'silences', '--data', instance.data]);
+  assert.match(listed.stdout, /^b .*, or the alert's end {2}by bob$/m);
+
+  // Their ends are in the transactions of the alerts' ends, which are awaited here.
+  await read(instance, { a: 20, b: 20 }, 'OK');
+  assert.deepEqual(await held(), []);
+  const over = (await ask('GET', '/api/silences?all=true')).json.silences;
+  assert.deepEqual(over.map(({ key, state, ended, to }) => [key, state, ended < to]), [['a', 'ended', true], ['b', 'ended', true]]);
+  await read(instance, { a: 31, b: 31 }, 'FIRING');
+  for (const key of ['a', 'b']) {
+    assert.equal((await ask('GET', at(key, 2))).json.timeline[0].suppressed_by, undefined);
+    assert.deepEqual((await ask('GET', at(key, 2))).json.silences, []);
+  }
+
+  assert.equal((await ask('POST', '/api/silences', { ...once, once: 'yes' })).status, 400);
+  assert.equal((await ask('POST', '/api/silences', { ...once, from: Date.now() })).status, 400);
+  assert.equal((await ask('POST', '/api/silences', { ...once, for: undefined })).status, 400);
+  assert.equal((await ask('POST', '/api/silences', { ...once, key: 'a*' })).status, 422);
+  assert.equal((await ask('POST', '/api/silences', { ...once, key: undefined })).status, 422);
+});
+
 test('a silence mutes what its patterns match, by whichever way it is made', async (t) => {
   const instance = await start(t);
   const ask = client(instance);

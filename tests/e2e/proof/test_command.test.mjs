@@ -30,7 +30,7 @@ function file(t, tests) {
 test('every input and every expectation is taken', async (t) => {
   const { code, stdout } = await millrace(t, ['test', join(HERE, 'cases', 'inputs.yaml')]);
   assert.equal(code, 0, stdout);
-  assert.match(stdout, /\n9 passed, 0 failed\n$/);
+  assert.match(stdout, /\n10 passed, 0 failed\n$/);
 });
 
 test('a failure shows the difference, what is nearest, and the timeline', async (t) => {

@@ -195,6 +195,10 @@ TEST_CASE("alerts says what is wrong with its use") {
            {"silence", "--to", "1h"},
            {"silence", "--for", "2h", "--in", "soon"},
            {"silence", "--for", "2h", "--in", "1h", "--from", "2050-01-01T00:00:00Z"},
+           {"silence", "--for", "2h", "--once"},
+           {"silence", "--key", "room", "--once"},
+           {"silence", "--key", "room", "--for", "2h", "--once", "--in", "1h"},
+           {"silence", "--key", "room", "--to", "2050-01-02T00:00:00Z", "--once", "--from", "2050-01-01T00:00:00Z"},
            {"unsilence"},
            {"silences", "--since", "1h"},
            {"export", "--format", "json"},
@@ -309,6 +313,9 @@ TEST_CASE("alerts silence and unsilence ask the running instance for just what w
   CHECK(site.alerts({"silence", "--from", "2050-01-01T00:00:00Z", "--to", "2050-01-02T00:00:00Z", "--by", "ada"}).status == 0);
   CHECK(requests[2]["from"] == 2'524'608'000'000);
   CHECK(requests[2]["to"] == 2'524'694'400'000);
+  CHECK_FALSE(requests[2].contains("once"));
+  CHECK(site.alerts({"silence", "--key", "room", "--for", "1d", "--once", "--by", "ada"}).status == 0);
+  CHECK(requests[3]["once"] == true);
   answer = R"({"ok": false, "error": "no silence is called 'x'"})";
   Outcome refused = site.alerts({"unsilence", "x", "--by", "bob"});
   CHECK(refused.status == cli::failed);
@@ -335,6 +342,7 @@ TEST_CASE("alerts show tells of silences and comments, and silences lists those 
     commit.silences.push_back(silence);
     silence.id = "elsewhere";
     silence.key = "attic";
+    silence.once = true;
     silence.ended_ms.reset();
     commit.silences.push_back(silence);
     store->commit(std::move(commit), {});
@@ -348,7 +356,9 @@ TEST_CASE("alerts show tells of silences and comments, and silences lists those 
   CHECK_THAT(site.alerts({"show", "room"}).out, Contains("silence painting") && Contains("by ada"));
   CHECK(json::parse(site.alerts({"silences", "--format", "json"}).out).size() == 2);
   CHECK(json::parse(site.alerts({"silences", "--all", "--format", "json"}).out).size() == 3);
-  CHECK_THAT(site.alerts({"silences"}).out, Contains("painting") && !Contains("over"));
+  CHECK_THAT(site.alerts({"silences"}).out, Contains("painting") && !Contains("over") && Contains(", or the alert's end"));
+  const json holding = json::parse(site.alerts({"silences", "--format", "json"}).out);
+  for (const json& one : holding) CHECK(one.contains("once") == (one["id"] == "elsewhere"));
 }
 
 TEST_CASE("a silence that began after an incident had ended did not hold over it, whatever was said of it since") {

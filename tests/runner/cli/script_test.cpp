@@ -53,6 +53,9 @@ TEST_CASE("a line of a recording may silence, end that, and lose the process") {
   CHECK(silence.to == from_millis(20) + 500us);
   CHECK((silence.key == "a" && silence.rule == "hot" && silence.id.empty()));
 
+  CHECK_FALSE(silence.once);
+  CHECK(what<ScriptItem::Silence>(line(R"({"at": 5, "silence": {"key": "a", "to": 9, "once": true}})")).silence.once);
+
   CHECK(what<ScriptItem::Unsilence>(line(R"({"unsilence": {"key": "a", "at": 5}})")).which.key == "a");
   CHECK(what<ScriptItem::Unsilence>(line(R"({"unsilence": "1", "at": 5})")).which.id == "1");
 
@@ -68,6 +71,9 @@ TEST_CASE("a control that is not what it should be says which member is wrong") 
   CHECK_THAT(wrong(line(R"({"silence": {"from": 10, "at": 5}})")), Contains("to|'to': missing"));
   CHECK_THAT(wrong(line(R"({"silence": {"to": 10}})")), Contains("at|'at': missing"));
   CHECK_THAT(wrong(line(R"({"silence": {"at": 1, "to": 1}})")), Contains("to|'to': a silence ends after it begins"));
+  CHECK_THAT(wrong(line(R"({"silence": {"at": 1, "to": 2, "once": "yes"}})")), Contains("once|'once': expected true or false"));
+  CHECK_THAT(wrong(line(R"({"silence": {"at": 1, "from": 2, "to": 3, "once": true}})")), Contains("from|'from': with 'once'"));
+  CHECK_THAT(wrong(line(R"({"unsilence": {"at": 1, "key": "a", "once": true}})")), Contains("once|'once': unknown here"));
   CHECK_THAT(wrong(line(R"({"restart": {"down": 10}})")), Contains("up|'up': missing"));
   CHECK_THAT(wrong(line(R"({"restart": {"down": 2, "up": 1}})")), Contains("up|"));
   CHECK_THAT(wrong(line(R"({"restart": {"down": 1, "up": 2, "windows": "some"}})")), Contains("kept or lost"));

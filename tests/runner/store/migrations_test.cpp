@@ -91,7 +91,7 @@ TEST_CASE("a history of every older version is brought up to date with all that 
     CHECK(store->snapshots("house", "climate").value().size() == 1);
     store->commit(closing("a", 1, 9000), {});
     Commit silenced = of_stage();
-    silenced.silences.push_back({"night", "", "a", {}, 5000, 9000, "ada", "", 4000, {}, "", ""});
+    silenced.silences.push_back({"night", "", "a", {}, false, 5000, 9000, "ada", "", 4000, {}, "", ""});
     store->commit(silenced, {});
     REQUIRE(store->flush());
     auto reader = HistoryReader::open(folder.path()).value();

@@ -262,6 +262,7 @@ TEST_CASE("a silence is kept for its stage, replaced under its name, and found a
                                "hot",
                                "a \"quoted\" key",
                                {{"room", "attic*"}, {"say", "\"\\*\""}},
+                               true,
                                1000,
                                9000,
                                "ada",
@@ -270,12 +271,12 @@ TEST_CASE("a silence is kept for its stage, replaced under its name, and found a
                                {},
                                "",
                                ""});
-    commit.silences.push_back({"all", "", "", {}, 2000, 3000, "", "", 900, {}, "", ""});
+    commit.silences.push_back({"all", "", "", {}, false, 2000, 3000, "", "", 900, {}, "", ""});
     commit.events.push_back(event("a", 1, 1, "OK", "FIRING", "condition", 5000));
     store->commit(commit, {});
     Commit other = of_stage();
     other.stage = "cellar";
-    other.silences.push_back({"night", "", "", {}, 1000, 2000, "", "", 900, {}, "", ""});
+    other.silences.push_back({"night", "", "", {}, true, 1000, 2000, "", "", 900, {}, "", ""});
     store->commit(other, {});
     commit.events.clear();
     commit.silences[1].ended_ms = 2500;
@@ -294,10 +295,13 @@ TEST_CASE("a silence is kept for its stage, replaced under its name, and found a
   CHECK(ids({"house", "climate", 2499}) == Ids{"climate/night", "climate/all"});
   CHECK(ids({"house", "climate", 2500}) == Ids{"climate/night"});
   CHECK(ids({"house", "climate", 9000}).empty());
+  CHECK(value(store->silences({"house", "cellar", {}}))[0].once);
+  CHECK_FALSE(value(store->silences({"house", "climate", {}}))[1].once);
   const Silence night = value(store->silences({"house", "climate", {}}))[0];
   CHECK(night.rule == "hot");
   CHECK(night.key == "a \"quoted\" key");
   CHECK(night.labels == AlertLabels{{"room", "attic*"}, {"say", "\"\\*\""}});
+  CHECK(night.once);
   CHECK(night.author == "ada");
   CHECK(night.comment == "asleep");
   CHECK_FALSE(night.ended_ms);
