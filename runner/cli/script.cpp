@@ -289,7 +289,7 @@ ScriptReader::Item ScriptReader::item(const FieldList& input, Batch batch) {
   } else if (shape.control == "silence") {
     item = silence_item(form);
   } else if (shape.control == "unsilence") {
-    form.only({"at", "id", "rule", "key", "by", "comment"});
+    form.only({"at", "id", "rule", "key", "labels", "by", "comment"});
     item = {form.time("at"), ScriptItem::Unsilence{silence_of(form, "unsilence")}};
   } else if (shape.control == "restart") {
     item = restart_item(form);

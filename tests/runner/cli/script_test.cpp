@@ -58,6 +58,8 @@ TEST_CASE("a line of a recording may silence, end that, and lose the process") {
 
   CHECK(what<ScriptItem::Unsilence>(line(R"({"unsilence": {"key": "a", "at": 5}})")).which.key == "a");
   CHECK(what<ScriptItem::Unsilence>(line(R"({"unsilence": "1", "at": 5})")).which.id == "1");
+  const auto attic = what<ScriptItem::Unsilence>(line(R"({"unsilence": {"labels": {"room": "attic*"}, "at": 5}})")).which;
+  CHECK(attic.labels == AlertLabels{{"room", "attic*"}});
 
   auto lost = line(R"({"restart": {"down": 7, "up": 9, "windows": "lost"}})");
   REQUIRE(lost.has_value());
