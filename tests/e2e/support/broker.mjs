@@ -38,9 +38,14 @@ export class Broker {
     await this.child.says(/mosquitto version \S+ running/);
   }
 
-  /// SIGTERM: with persistence it saves its sessions first.
+  /// SIGTERM: with persistence it saves its sessions first. Mosquitto forgets one that comes between its "running" and its loop, so
+  /// it is asked until it has gone.
   async down() {
-    await this.child.kill('SIGTERM');
+    await until('the broker to end', () => {
+      if (this.child.running) this.child.process.kill('SIGTERM');
+      return !this.child.running;
+    });
+    await this.child.exited;
   }
 
   /// Waits until `count` subscriptions have been made on this run of the broker.
