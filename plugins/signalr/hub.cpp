@@ -204,6 +204,9 @@ void Hub::retire() {
 void Hub::close_all() {
   now_ = Clock::now();
   pending_.clear();
+  // What was still gathering has been settled: it goes out before the Close.
+  flush_timer_ = {};
+  turn();
   std::vector<std::shared_ptr<Connection>> all = connections_;
   for (const auto& connection : all) connection->close(End::shutdown, {}, true);
   schedule_tick();

@@ -297,3 +297,12 @@ TEST_CASE("connections opened and dropped leave nothing behind") {
   client.shake_hands();
   CHECK(client.read_until(value_of("a", 199)));
 }
+
+TEST_CASE("what was still gathering when a hub ends goes out before it closes its clients") {
+  LiveHub server({.flush = 1h});
+  HubClient client(server);
+  server.publish("a", 7);
+  server.hub().retire();
+  REQUIRE(client.read_until(value_of("a", 7)));
+  CHECK(server.counters().records.value() == 1);
+}
