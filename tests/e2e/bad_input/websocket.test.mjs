@@ -33,7 +33,7 @@ function frame(first, payload, { masked = true, length = payload.length } = {}) 
 const text = (s) => Buffer.from(s);
 const HANDSHAKE = frame(0x81, text('{"protocol":"json","version":1}\x1e'));
 
-// [what, bytes after the upgrade, close codes that are right]
+// [what, bytes after the upgrade, close codes that are right; of a frame that is not read to its end the code may be lost with the rest]
 const FRAMES = [
   ['a frame without a mask', frame(0x81, text('{}'), { masked: false }), [1002]],
   ['a reserved bit', frame(0xc1, text('{}')), [1002]],
@@ -44,7 +44,7 @@ const FRAMES = [
   ['invalid UTF-8', frame(0x81, Buffer.from([0xc3, 0x28])), [1007]],
   ['a close frame of one byte', frame(0x88, Buffer.from([3])), [1002]],
   ['a length of 2^62', frame(0x81, text('x'), { length: 2 ** 62 }), [1009, 1002]],
-  ['a message of 4 MiB', frame(0x81, Buffer.alloc(4 << 20, 97)), [1009]],
+  ['a message of 4 MiB', frame(0x81, Buffer.alloc(4 << 20, 97)), [1009, undefined]],
 ];
 
 /// Upgrades, sends, and gives what came back until the other side closed.
@@ -97,7 +97,7 @@ test('frames that break the protocol end their connection alone', async (t) => {
   for (const [what, bytes, codes] of FRAMES) {
     await t.test(what, async (t) => {
       const code = closeCode(await exchange(t, instance, bytes));
-      assert.ok(code === undefined || codes.includes(code), `closed with ${code}, expected ${codes}`);
+      assert.ok(codes.includes(code), `closed with ${code}, expected ${codes}`);
     });
   }
   await t.test('a handshake that is none', async (t) => {
@@ -111,12 +111,13 @@ test('frames that break the protocol end their connection alone', async (t) => {
 
 test('requests that are not HTTP are refused', async (t) => {
   const instance = await Instance.start(t, { 'pipeline.yaml': PIPELINE });
-  for (const bytes of [
-    'this is not http\r\n\r\n',
-    `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(1 << 20)}\r\n\r\n`,
-    'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n',
-    Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03, 0x0d, 0x0a, 0x0d, 0x0a]),
-  ]) {
+  for (const [bytes, status] of [
+    ['this is not http\r\n\r\n', 400],
+    // Of a head that is not read to its end the answer may be lost with the rest.
+    [`GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(1 << 20)}\r\n\r\n`, 431, undefined],
+    ['POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n', 400],
+    [Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03, 0x0d, 0x0a, 0x0d, 0x0a]), 400],
+  ].map(([sent, ...right]) => [sent, right])) {
     const socket = connect(instance.port, '127.0.0.1');
     t.after(() => socket.destroy());
     let answer = '';
@@ -124,7 +125,8 @@ test('requests that are not HTTP are refused', async (t) => {
     socket.on('data', (data) => (answer += data)).on('error', () => (ended = true)).on('close', () => (ended = true));
     socket.write(bytes);
     await until(`the end of ${bytes.slice(0, 30)}`, () => ended);
-    assert.match(answer || 'HTTP/1.1 400 ', /^HTTP\/1\.1 4\d\d /);
+    const answered = answer === '' ? undefined : Number(answer.match(/^HTTP\/1\.1 (\d\d\d) /)?.[1]);
+    assert.ok(status.includes(answered), `${bytes.slice(0, 30)}: ${answer}`);
   }
   assert.equal((await fetch(`${instance.url}/healthz`)).status, 200);
 });
