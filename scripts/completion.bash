@@ -12,9 +12,9 @@ _millrace() {
   done
   help="$("$program" "${path[@]}" --help 2>/dev/null)" || return
 
-  # What an option may be stands in braces behind it.
-  words="$(sed -nE "s/^ +(-[a-z],)?$before [^{]*\{([^}]*)\}.*/\2/p" <<<"$help" | tr ',' ' ')"
-  if [[ "$before" == -* && -n "$words" ]]; then
+  # What an option may be stands in braces behind its type.
+  [[ "$before" == --* ]] && words="$(sed -nE "s/^ +(-[a-z],)?$before [A-Z]+:\{([^}]*)\}.*/\2/p" <<<"$help" | tr ',' ' ')"
+  if [[ -n "$words" ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     return
   fi
