@@ -81,11 +81,12 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
     return { server, commands, client, stop: async () => (await kill(publisher, server), mosquitto.stop()) };
   }
 
-  function linesTo(command, program) {
+  /// A server that prints its port and sends each line of its input to every client.
+  function linesTo(command, ...args) {
     return async () => {
       const commands = pipe();
-      const server = onCore(0, command, [join(here, program)], { stdio: [commands, 'pipe', 'inherit'] });
-      const port = await firstWords(program, server, server.stdout);
+      const server = onCore(0, command, args, { stdio: [commands, 'pipe', 'inherit'] });
+      const port = await firstWords([command, ...args].join(' '), server, server.stdout);
       return { server, commands, client: ['--port', Number(port), '--path', '/', '--command', LINE, '--marker', '~'], stop: () => kill(server) };
     };
   }
@@ -158,9 +159,10 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
   }
 
   const us = 'us of CPU a delivery';
-  const peers = { ws: linesTo('node', 'ws_server.mjs'), 'nats-server': nats, mosquitto };
+  const sends = (...args) => linesTo(join(build, 'bench', 'bare_server'), ...args);
+  const peers = { ws: linesTo('node', join(here, 'ws_server.mjs')), 'nats-server': nats, mosquitto, 'the sends alone': sends() };
   // uWebSockets is in no Debian package and not in npm's registry; Bun, which is, has it inside.
-  if (process.env.BUN) peers['uWebSockets in Bun'] = linesTo(process.env.BUN, 'bun_server.mjs');
+  if (process.env.BUN) peers['uWebSockets in Bun'] = linesTo(process.env.BUN, join(here, 'bun_server.mjs'));
 
   async function beside(label, args, limits) {
     const ours = await run(`Millrace, ${label}`, millrace, ...args);
@@ -183,15 +185,21 @@ export function fanout({ start, note, folder, build, here, broker, freePort, run
     await beside('1,000 clients, 1 in flight', at(1000, 300, 1), { own: '3.8', ws: '0.75', 'nats-server': '0.65', mosquitto: '0.65' });
     const full = await beside('1,000 clients, 16 in flight', at(1000, 1000, 16), { own: '0.40' });
     await beside('5,000 clients, 16 in flight', at(5000, 200, 16), { own: '0.50' });
-    const paced = async (label, options, limit, rate, broadcasts) => {
-      const result = await run(`Millrace, ${label}`, () => millrace(options), '--clients', 1000, '--broadcasts', broadcasts, '--rate', rate);
+    const paced = async (label, made, limit, rate, broadcasts) => {
+      const result = await run(label, made, '--clients', 1000, '--broadcasts', broadcasts, '--rate', rate);
       note(`fan-out, 1,000 clients, ${label}`, result.cpu_us_per_delivery, us, limit);
       return result;
     };
-    await paced('1,000/s, flush 10 ms', { flush: 10 }, '0.4', 1000, 5000);
-    await paced('100/s, flush 50 ms', { flush: 50 }, '0.9', 100, 500);
+    const gathered = async (flush, limit, rate) => {
+      const label = `${rate.toLocaleString('en')}/s, flush ${flush} ms`;
+      const ours = await paced(`${label}: Millrace`, () => millrace({ flush }), limit, rate, rate * 5);
+      const floor = await paced(`${label}: the sends alone`, sends('--flush', flush), '', rate, rate * 5);
+      note(`fan-out, 1,000 clients, ${label}: Millrace to the sends alone`, ours.cpu_us_per_delivery / floor.cpu_us_per_delivery, 'times');
+    };
+    await gathered(10, '0.4', 1000);
+    await gathered(50, '0.9', 100);
     const half = full.per_second / 1000 / 2;
-    const { median_ms: median, p99_ms: p99 } = await paced('half of the saturating rate', {}, '', half, Math.round(half * 5));
+    const { median_ms: median, p99_ms: p99 } = await paced('half of the saturating rate', millrace, '', half, Math.round(half * 5));
     note('fan-out, 1,000 clients, half of the saturating rate: median latency', median, 'ms');
     note('fan-out, 1,000 clients, half of the saturating rate: 99th percentile', p99, 'ms');
     await idle('Millrace', millrace, 5000);
