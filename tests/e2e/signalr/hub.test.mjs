@@ -84,19 +84,6 @@ test('a message beyond 32 KiB ends the connection with a reason', async (t) => {
   await until('it to be counted', async () => (await hub.figures()).ended_protocol === 1);
 });
 
-test('a hub that closes sends its clients away to come again', async (t) => {
-  const hub = await TestHub.start(t);
-  const connection = await started(t, hub, { reconnect: true });
-  const back = deferred();
-  connection.onreconnected(back.resolve);
-  connection.onclose((error) => back.reject(error ?? new Error('closed for good')));
-  const first = connection.connectionId;
-  await hub.command({ retire: true });
-  assert.notEqual(await back.promise, first);
-  await hub.publish({ device: 'a', value: 1 });
-  await until('telemetry again', () => valuesOf(connection, 'a').length === 1);
-});
-
 test('a thousand small batches all arrive, in order', async (t) => {
   const hub = await TestHub.start(t, { client_queue: 4 << 20 });
   const connection = await started(t, hub);

@@ -37,6 +37,8 @@ for (const combination of combinations) {
     await hub.command({ retire: true });
     assert.notEqual(await back.promise, first);
     assert.equal(await connection.invoke('Echo', 'again'), 'again');
+    await hub.publish({ device: 'a', value: 1 });
+    await until('telemetry again', () => valuesOf(connection, 'a').length === 1);
   });
 
   test(`${nameOf(combination)}: a message beyond 32 KiB ends the connection with a reason`, async (t) => {
