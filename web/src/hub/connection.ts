@@ -79,6 +79,7 @@ export function connect(address: string, store: Store, ready: Promise<void> = Pr
   const lost = (error: unknown): void => {
     renewal.stop();
     window.clearInterval(recalling);
+    asked++; // an answer that is still under way is of before
     store.setLink("lost", Date.now(), reasonOf(error));
   };
 
