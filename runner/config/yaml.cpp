@@ -9,44 +9,22 @@
 #include <sstream>
 #include <unordered_map>
 
+#include "runner/config/text_places.h"
+#include "runner/config/yaml_trouble.h"
 #include "runner/stage/printable.h"
 
 namespace millrace::config {
 namespace {
 
-Position place(const YAML::Mark& mark) { return {mark.line + 1, mark.column + 1}; }
-
-/// The library's words in those of a person who typed the text; with what is most often the cause.
-std::string remedy(std::string_view text, const YAML::Exception& e) {
-  for (int line = 0; line < e.mark.line && !text.empty(); ++line)
-    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
-  if (text.substr(0, text.find_first_not_of(" \t")).find('\t') != std::string_view::npos)
-    return "a tab cannot indent; use spaces";
-  using namespace YAML::ErrorMsg;
-  if (e.msg == END_OF_SEQ || e.msg == END_OF_MAP) return "this line is indented unlike those above that it belongs to";
-  if (e.msg == MAP_VALUE)
-    return "a ':' where none can be; put quotes around a text that holds ': ' or begins with '{', and indent alike what "
-           "belongs together";
-  if (e.msg == END_OF_MAP_FLOW) return e.msg + ": a '{' is not closed, or a text in it that holds '{' or '}' wants quotes";
-  if (e.msg == END_OF_SEQ_FLOW) return e.msg + ": a '[' is not closed, or a text in it that holds one of []{}# wants quotes";
-  if (e.msg == UNKNOWN_TOKEN || e.msg == ALIAS_NOT_FOUND || e.msg == ANCHOR_NOT_FOUND)
-    return e.msg + ": a text that begins so wants quotes";
-  return e.msg;
-}
-
-/// Of the byte `at`, in characters.
+/// Of the byte `at` of the whole text.
 Position place_of(std::string_view text, std::size_t at) {
-  Position position{1, 1};
-  for (char c : text.substr(0, at)) {
-    if (c == '\n') {
-      ++position.line;
-      position.column = 1;
-    } else if ((static_cast<unsigned char>(c) & 0xC0U) != 0x80U) {
-      ++position.column;
-    }
-  }
-  return position;
+  const std::string_view before = text.substr(0, at);
+  const std::size_t line_start = before.rfind('\n') + 1;  // 0 where there is none
+  return TextPlaces(text).of(static_cast<int>(std::count(before.begin(), before.end(), '\n')),
+                             static_cast<int>(at - line_start));
 }
+
+const std::string not_yaml = "not valid YAML: ";
 
 /// Thrown out of the parser's callbacks, which offer no other way to stop.
 struct Refused {
@@ -58,9 +36,10 @@ struct Refused {
 /// alias.
 class Builder final : public YAML::EventHandler {
  public:
-  Builder(Problems& problems, YamlLimits limits) : problems_(problems), limits_(limits) {}
+  Builder(std::string_view text, Problems& problems, YamlLimits limits) : problems_(problems), limits_(limits), places_(text) {}
 
   std::optional<Node> take() { return std::move(root_); }
+  const YAML::Mark& last_scalar() const { return last_scalar_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -68,6 +47,7 @@ class Builder final : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add(node_at(Node::Kind::null, mark), anchor); }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+    last_scalar_ = mark;
     // yaml-cpp gives a plain scalar the tag "?", a quoted or block one "!".
     bool plain = tag == "?";
     bool null = plain && (value.empty() || value == "~" || value == "null" || value == "Null" || value == "NULL");
@@ -115,7 +95,9 @@ class Builder final : public YAML::EventHandler {
     std::size_t depth;
   };
 
-  static Node node_at(Node::Kind kind, const YAML::Mark& mark) {
+  Position place(const YAML::Mark& mark) { return places_.of(mark.line, mark.column); }
+
+  Node node_at(Node::Kind kind, const YAML::Mark& mark) {
     Node node;
     node.kind = kind;
     node.position = place(mark);
@@ -214,10 +196,12 @@ class Builder final : public YAML::EventHandler {
 
   Problems& problems_;
   YamlLimits limits_;
+  TextPlaces places_;
   std::vector<Open> open_;
   std::map<YAML::anchor_t, Anchored> anchors_;
   std::optional<Node> root_;
   std::size_t nodes_ = 0;
+  YAML::Mark last_scalar_;
 };
 
 }  // namespace
@@ -227,18 +211,23 @@ std::optional<Node> parse_yaml(std::string_view text, Problems& problems, YamlLi
     problems.add({1, 1}, "the file is larger than " + std::to_string(limits.bytes) + " bytes");
     return std::nullopt;
   }
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
   if (std::size_t well = utf8_prefix(text); well < text.size()) {
     problems.add(place_of(text, well), "not UTF-8: a YAML file is text, and this byte is none");
     return std::nullopt;
   }
   std::istringstream in{std::string(text)};
-  Builder builder(problems, limits);
+  Builder builder(text, problems, limits);
   try {
     YAML::Parser parser(in);
     while (parser.HandleNextDocument(builder)) {
     }
+    const YAML::Mark& last = builder.last_scalar();
+    if (auto trouble = open_quote(text, last.line, last.column)) throw Refused{trouble->at, not_yaml + trouble->what};
   } catch (const YAML::Exception& e) {
-    problems.add(place(e.mark), "not valid YAML: " + remedy(text, e));
+    YamlTrouble trouble = trouble_of(text, e);
+    problems.add(trouble.at, not_yaml + trouble.what);
     return std::nullopt;
   } catch (const Refused& refused) {
     problems.add(refused.at, refused.what);

@@ -29,6 +29,14 @@ TEST_CASE("nodes know their place") {
   CHECK(stages->items[0].entries[1].position.column == 5);
 }
 
+TEST_CASE("columns are counted in characters, as editors count them") {
+  CHECK(problems_of("{a: \"ü漢😀\", a: 1}\n") == std::vector<std::string>{"p.yaml:1:12: duplicate key 'a', first at line 1"});
+  CHECK(problems_of("\xEF\xBB\xBF{a: 1, a: 1}\n") ==
+        std::vector<std::string>{"p.yaml:1:8: duplicate key 'a', first at line 1"});
+  CHECK(problems_of("b: ü\nm: {ä: \"hot}\n") ==
+        std::vector<std::string>{"p.yaml:2:8: not valid YAML: the quote that opens here is not closed"});
+}
+
 TEST_CASE("every duplicate key is named, with the first one's line") {
   CHECK(problems_of("a: 1\nb: 2\na: 3\nb: 4\n") == std::vector<std::string>{"p.yaml:3:1: duplicate key 'a', first at line 1",
                                                                             "p.yaml:4:1: duplicate key 'b', first at line 2"});
@@ -63,6 +71,38 @@ TEST_CASE("what breaks YAML most often is told with its remedy") {
   CHECK(only("t: [a/{device}/#]\n").ends_with("a '[' is not closed, or a text in it that holds one of []{}# wants quotes"));
   CHECK(only("t: @x\n").ends_with("a text that begins so wants quotes"));
   CHECK(only("t: *\n").ends_with("a text that begins so wants quotes"));
+}
+
+TEST_CASE("a quote that is not closed is told where it opens") {
+  const std::string open = "the quote that opens here is not closed";
+  CHECK(problems_of("a: 1\nm: \"hot\nb: 2\n") == std::vector<std::string>{"p.yaml:2:4: not valid YAML: " + open});
+  CHECK(problems_of("t:\n  - 'x'\n  - {k: 'hot}\nb: it is 2\n") ==
+        std::vector<std::string>{"p.yaml:3:9: not valid YAML: " + open});
+  CHECK(problems_of("a: \"well\"\nb: 'don''t'\nc: \"it's \\\" \n  d: 1\n") ==
+        std::vector<std::string>{"p.yaml:3:4: not valid YAML: " + open});
+  CHECK(problems_of("a: \"well\"\nb: 'don''t'\nc: 'it''s\n  d: 1\n\n") ==
+        std::vector<std::string>{"p.yaml:3:4: not valid YAML: " + open});
+  CHECK(problems_of("a: 'x\n'\n").empty());
+  CHECK(problems_of("a: 'don''t'").empty());
+  CHECK(problems_of("a: \"b\\\"c\"").empty());
+  CHECK(problems_of("a: \"well\"\nb: 'don''t'\nc: \"it's \\\" \n  d: 1") ==
+        std::vector<std::string>{"p.yaml:3:4: not valid YAML: " + open});
+}
+
+TEST_CASE("a quote that takes the next one's for its end is told where it opens") {
+  const std::string missing = "where more follows: is its closing quote missing?";
+  auto only = [](std::string_view text) {
+    auto texts = problems_of(text);
+    REQUIRE(texts.size() == 1);
+    return texts[0];
+  };
+  const std::string begun = ": not valid YAML: the text in quotes that begins here ends in line ";
+  CHECK(only("r:\n  m: \"{key}: hot\n  s: warning\n  n: \"cold\"\n") == "p.yaml:2:6" + begun + "4, " + missing);
+  CHECK(only("r:\n  - 'hot\n  - 'cold'\n") == "p.yaml:2:5" + begun + "3, " + missing);
+  CHECK(only("r: {m: 'hot,\n  n: 'cold'}\n") == "p.yaml:1:8" + begun + "2, " + missing);
+  // Over lines, closed and followed by another mistake.
+  CHECK(only("r:\n  m: 'hot\n    and dry'\n   n: 1\n").starts_with("p.yaml:4:"));
+  CHECK(only("r:\n  m: 'hot'\n   n: 1\n").starts_with("p.yaml:3:"));
 }
 
 TEST_CASE("an alias stands at its own place, with the anchor's content") {
