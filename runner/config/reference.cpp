@@ -79,6 +79,14 @@ Json schema_of_one(const FieldInfo& field) {
   return {{"anyOf", Json::array({schema, variable})}};
 }
 
+/// As a file has it: an editor fills it in, and a number in quotes would be a text. Of a list or a map the text is for people.
+std::optional<Json> default_value(const FieldInfo& field) {
+  if (!field.default_text || field.secret || field.shape != FieldInfo::Shape::one) return std::nullopt;
+  if (field.type != "int" && field.type != "number" && field.type != "bool") return Json(*field.default_text);
+  Json value = Json::parse(*field.default_text, nullptr, false);
+  return value.is_discarded() ? std::nullopt : std::optional(value);
+}
+
 Json schema_of(const FieldInfo& field) {
   Json one = schema_of_one(field);
   Json schema = one;
@@ -86,7 +94,7 @@ Json schema_of(const FieldInfo& field) {
   if (field.shape == FieldInfo::Shape::map) schema = {{"type", "object"}, {"additionalProperties", one}};
   if (!schema.is_object()) return schema;
   schema["description"] = field.doc;
-  if (field.default_text && !field.secret) schema["default"] = *field.default_text;
+  if (auto value = default_value(field)) schema["default"] = *value;
   return schema;
 }
 

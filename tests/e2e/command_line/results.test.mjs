@@ -95,7 +95,7 @@ test('emulate publishes over MQTT what the emulator sends, each device to its to
   for (const device of ['AZ3166-1', 'AZ3166-2']) assert.deepEqual(numbers(device), Array.from({ length: 30 }, (_, i) => i + 1));
 });
 
-test('an editor with the schema takes what check takes, and refuses what it refuses', async (t) => {
+test('an editor with the schema takes what check takes, refuses what it refuses, and fills in what is good', async (t) => {
   const text = await printed(t, 'schema');
   assert.equal(readFileSync(join(ROOT, 'docs', 'reference', 'pipeline.schema.json'), 'utf8'), text);
   const schema = JSON.parse(text);
@@ -130,6 +130,18 @@ test('an editor with the schema takes what check takes, and refuses what it refu
   assert.ok(takes(parse(stages('{plugin: emulator}', 'name: a\nlisten: 127.0.0.1:0\n'))));
   assert.ok(!takes(parse(stages('{plugin: emulator}', 'nmae: a\n'))));
   assert.ok(!takes({ name: 'a' }));
+
+  let defaults = 0;
+  const look = (node, place) => {
+    if (node === null || typeof node !== 'object') return;
+    if ('default' in node && !('type' in Object(node.default))) {
+      ++defaults;
+      assert.ok(ajv.validate(node, node.default), `${place}: ${JSON.stringify(node.default)} is no ${JSON.stringify(node)}`);
+    }
+    for (const [name, inner] of Object.entries(node)) look(inner, `${place}.${name}`);
+  };
+  look(schema, '');
+  assert.ok(defaults > 50, String(defaults));
 });
 
 test('bash completes commands, options, what options may be, and paths', async (t) => {
