@@ -21,11 +21,18 @@ std::string openssl_reason() {
   return reason ? reason : "unknown reason";
 }
 
+/// OpenSSL would ask on the terminal. Notes that it wanted to.
+int no_pass_phrase(char*, int, int, void* wanted) {
+  if (wanted) *static_cast<bool*>(wanted) = true;
+  return -1;
+}
+
 }  // namespace
 
 TlsContext::TlsContext() : context_(SSL_CTX_new(TLS_server_method())) {
   if (!context_) throw std::bad_alloc();  // nothing else can fail here
   SSL_CTX* context = get();
+  SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
@@ -45,9 +52,13 @@ Result<void> TlsContext::use_certificate(const std::filesystem::path& cert) {
 Result<void> TlsContext::use_key(const std::filesystem::path& key) {
   ERR_clear_error();
   auto file = config::readable_file(key);
-  if (file && SSL_CTX_use_PrivateKey_file(get(), key.c_str(), SSL_FILETYPE_PEM) == 1) return {};
-  return invalid(
-      fmt::format("tls: key '{}' is not a readable PEM key: {}", key.string(), file ? openssl_reason() : file.error().what));
+  bool sealed = false;
+  SSL_CTX_set_default_passwd_cb_userdata(get(), &sealed);
+  const bool used = file && SSL_CTX_use_PrivateKey_file(get(), key.c_str(), SSL_FILETYPE_PEM) == 1;
+  SSL_CTX_set_default_passwd_cb_userdata(get(), nullptr);
+  if (used) return {};
+  const std::string why = sealed ? "it is behind a pass phrase" : file ? openssl_reason() : file.error().what;
+  return invalid(fmt::format("tls: key '{}' is not a readable PEM key: {}", key.string(), why));
 }
 
 Result<std::shared_ptr<TlsContext>> TlsContext::load(const std::filesystem::path& cert, const std::filesystem::path& key) {

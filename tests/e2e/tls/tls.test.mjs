@@ -1,13 +1,16 @@
 // The client plane over TLS: the official SignalR client over https and wss, and what a certificate is refused for.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import https from 'node:https';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import * as signalR from '@microsoft/signalr';
 import WebSocket from 'ws';
 import { Broker } from '../support/broker.mjs';
 import { certificates } from '../support/certificates.mjs';
-import { Instance, millrace } from '../support/millrace.mjs';
-import { writeFileSync } from 'node:fs';
+import { Instance, MILLRACE, millrace } from '../support/millrace.mjs';
+import { Child } from '../support/process.mjs';
 import { until } from '../support/wait.mjs';
 
 const pipeline = (folder) => `
@@ -155,4 +158,19 @@ stages:
   await broker.child.says(/New client connected from \S+ as millrace-renewed-devkit \([^)]*u'second'/);
   await instance.child.says(/renewed: reloaded/);
   await instance.down();
+});
+
+test('a key behind a pass phrase is refused, and nobody is asked for it on the terminal', async (t) => {
+  const { folder } = certificates(t);
+  execFileSync('openssl', ['ec', '-in', 'key.pem', '-aes128', '-passout', 'pass:word', '-out', 'sealed.key'], { cwd: folder, stdio: 'pipe' });
+  for (const [name, text, place, words] of [
+    ['listener', `listen: {address: 127.0.0.1:0, tls: {cert: cert.pem, key: sealed.key}}\nstages:\n  - {plugin: emulator}\n  - {plugin: null_sink}\n`, '1:59', /is not a readable PEM key: it is behind a pass phrase/],
+  ]) {
+    writeFileSync(join(folder, `${name}.yaml`), text);
+    // With a terminal of its own, of which it could ask.
+    const child = new Child(t, 'script', ['--quiet', '--return', '--command', `'${MILLRACE}' check ${name}.yaml`, '/dev/null'], { cwd: folder, stdin: 'pipe' });
+    const { code, stdout } = await child.end(60);
+    assert.equal(code, 1, stdout);
+    assert.match(stdout, new RegExp(`${name}\\.yaml:${place}: .*sealed\\.key' ${words.source}`));
+  }
 });
