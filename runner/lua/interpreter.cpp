@@ -75,12 +75,15 @@ Result<std::unique_ptr<Interpreter>> Interpreter::open(Limits limits, Outside ou
 
 Result<void> Interpreter::run(std::string_view source, const std::string& name) {
   budget_.refill();
+  // Some editors begin a text with a byte order mark. Lua's own loader of files skips it, too.
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  if (source.starts_with(mark)) source.remove_prefix(mark.size());
   if (luaL_loadbufferx(state_, source.data(), source.size(), ("@" + name).c_str(), "t") != LUA_OK) {
     std::size_t size = 0;
     const char* text = lua_tolstring(state_, -1, &size);
-    Error error = invalid(text ? std::string(text, size) : std::string("cannot be compiled"));
+    std::string why = text ? std::string(text, size) : std::string("cannot be compiled");
     lua_pop(state_, 1);
-    return error;
+    return invalid(why.starts_with(name + ":") ? why : fmt::format("{}: {}", name, why));
   }
   return call(0, 0);
 }

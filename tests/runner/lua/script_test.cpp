@@ -215,10 +215,15 @@ TEST_CASE("a script that cannot be compiled or lacks process is invalid") {
   CHECK_THAT(compile("function process(record)\n  x = = 1\nend"), Catch::StartsWith("rule.lua:2: unexpected symbol near '='"));
   CHECK_THAT(compile(""), Catch::StartsWith("rule.lua: the script defines no function process"));
   CHECK_THAT(compile("process = 5"), Catch::Contains("defines no function process"));
-  CHECK_THAT(compile("\x1bLua"), Catch::Contains("attempt to load a binary chunk"));
+  CHECK_THAT(compile("\x1bLua"), Catch::StartsWith("rule.lua: attempt to load a binary chunk"));
   CHECK_THAT(compile("while true do end"), Catch::Contains("used up its 1000000 instructions"));
   CHECK_THAT(compile("x = " + std::string(100000, '(')), Catch::Contains("overflow"));
   CHECK_THAT(compile("function process() end", {.memory = 1000}), Catch::Contains("memory"));
+}
+
+TEST_CASE("a byte order mark before a script is skipped") {
+  ScriptRun run("\xEF\xBB\xBF" + process_function("record.a = 1 return record"));
+  CHECK(run.process("{}") == R"({"a":1})");
 }
 
 TEST_CASE("too little memory for the start is an error, wherever it runs out") {
