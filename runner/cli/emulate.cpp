@@ -159,6 +159,7 @@ void add_emulate(CLI::App& app, Program& program) {
   command
       ->add_option("--profile", o->profile,
                    "What is emulated: getstarted (an AZ3166 DevKit), vehicle, process_line, drilling_rig or shop")
+      ->type_name("TEXT:{getstarted,vehicle,process_line,drilling_rig,shop}")
       ->capture_default_str();
   command->add_option("--anomaly", o->anomaly,
                       "Time between two scripted anomalies; 0s: none. Default: 20s for getstarted, else 2m");

@@ -173,6 +173,8 @@ class Replay {
       if (!moment) return moment.error();
       *to = *moment;
     }
+    if (stretch_.from && stretch_.to && *stretch_.from >= *stretch_.to)
+      return invalid(fmt::format("--to {} is not later than --from {}", shown(*stretch_.to), shown(*stretch_.from)));
     return {};
   }
 

@@ -31,6 +31,8 @@ const WRONG_USE = [
   [['test'], /PATH is required/],
   [['test', 'good.yaml', '--format', 'tap'], /--format: tap/],
   [['replay', 'good.yaml', '--input', 'good.yaml', '--nonsense'], /--nonsense/],
+  [['replay', 'good.yaml', '--from', '-1h', '--to', '-2h'], /--to 20\S+Z is not later than --from 20\S+Z/],
+  [['replay', 'good.yaml', '--from', '2026-03-01', '--to', '2026-03-01'], /--to 2026-03-01T00:00:00Z is not later than --from/],
   [['plugins', 'emulatr'], /unknown plugin 'emulatr'; did you mean 'emulator'\?/],
   [['plugins', '--format', 'yaml'], /--format: yaml/],
   [['plugins', 'emulator', 'console'], /console/],
