@@ -32,7 +32,7 @@ class Outages {
   /// Another one whenever all() would say something else; cheap.
   std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
-  /// By source: every one that has ever said something.
+  /// By source: every one that has ever been cut off.
   std::map<std::uint32_t, Standing> all() const {
     std::lock_guard lock(mutex_);
     return standings_;
@@ -41,10 +41,12 @@ class Outages {
  private:
   void set(std::uint32_t source, bool away, Time now) {
     std::lock_guard lock(mutex_);
-    auto [found, fresh] = standings_.try_emplace(source);
-    if (found->second.away == away && !(fresh && away)) return;
-    found->second.away = away;
-    (away ? found->second.since : found->second.back) = now;
+    auto found = standings_.find(source);
+    const bool was_away = found != standings_.end() && found->second.away;
+    if (was_away == away) return;
+    Standing& standing = standings_[source];
+    standing.away = away;
+    (away ? standing.since : standing.back) = now;
     version_.fetch_add(1, std::memory_order_release);
   }
 
