@@ -98,7 +98,6 @@ class Teller {
   bool told() const { return told_; }
   Micros last_told() const { return last_told_; }
   std::string_view owed() const;
-  std::uint64_t next_number() { return ++number_; }
 
   /// The arrival clock was stepped: what is counted from moments before goes on as if it had not been.
   void shift(Micros by);

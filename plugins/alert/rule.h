@@ -96,7 +96,6 @@ struct MonitorPlan {
   std::size_t quotes = 0;  ///< fields that texts quote
   std::size_t max_keys = 100'000;
   std::size_t max_samples = 10'000;
-  bool keep_windows = true;
 };
 
 }  // namespace millrace::alert
