@@ -23,15 +23,16 @@ rules:
                     TestHost::make("climate")->context());
   CHECK(
       dynamic_cast<Explains&>(*stage).explain() ==
-      Lines{"jump: rise of h over (t-30s, t], at each record t; warning above 10 until below 5, for 1m",
-            "hot: avg of t over (end-1m, end], each end a multiple of 10s since the epoch less 1ms; without data it closes 5s "
-            "after; warning above 26 for 1m until it is not; told of unless no_data fires; told of unless jump fires with the "
-            "same site, room",
-            "visits: count of h over sessions with gaps of at most 5m, cut at the first multiple of 1h since the epoch at "
-            "which they are longer; emitted, raises nothing",
-            "slow: about the p95 of h over (end-1m, end], each end a multiple of 1m since the epoch; without data it closes 5s "
-            "after; alert above 3 until it is not; told of in groups by site, 30s after the first and each 5m",
-            "no_data: nothing arrived for 1m; a record that arrives exactly then is in time"});
+      Lines{
+          "jump: rise of h over (t-30s, t], at each record t; warning above 10 until below 5, for 1m",
+          ("hot: avg of t over (end-1m, end], each end a multiple of 10s since the epoch less 1ms; without data it closes 5s "
+           "after; warning above 26 for 1m until it is not; told of unless no_data fires; told of unless jump fires with the "
+           "same site, room"),
+          ("visits: count of h over sessions with gaps of at most 5m, cut at the first multiple of 1h since the epoch at "
+           "which they are longer; emitted, raises nothing"),
+          ("slow: about the p95 of h over (end-1m, end], each end a multiple of 1m since the epoch; without data it closes 5s "
+           "after; alert above 3 until it is not; told of in groups by site, 30s after the first and each 5m"),
+          "no_data: nothing arrived for 1m; a record that arrives exactly then is in time"});
 }
 
 TEST_CASE("any percentile is watched by its name, and what is none is refused") {

@@ -279,6 +279,7 @@ class Monitor {
   void evaluate(Key& key, const RulePlan& rule, Instance& instance, Micros at, double value, const Cause& cause);
 
   Alert& alert(Instance& instance);
+  const Alert* alert_of(std::string_view rule, std::string_view key) const;
   void with(Key& key, const RulePlan& rule, Instance& instance, const Cause& cause);
   void changed(const Change& change);
   void changed_in_group(const Change& change);

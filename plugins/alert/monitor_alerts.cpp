@@ -261,31 +261,32 @@ void Monitor::load_silences(std::vector<Silence> silences) {
 void Monitor::silence(Micros now, std::vector<Silence> silences) {
   tick(now);
   silences_ = std::move(silences);
-  for (const auto& [hash, key] : names_) {
+  for (const Slot& slot : names_) {
+    Key& key = *slot.key;
     bool has_alerts = std::any_of(plan_.rules.begin(), plan_.rules.end(),
-                                  [&](const RulePlan& r) { return key->rules[index_of(r)].alert != nullptr; });
+                                  [&](const RulePlan& r) { return key.rules[index_of(r)].alert != nullptr; });
     if (!has_alerts) continue;
-    key->reschedule = true;
-    schedule(*key);
+    key.reschedule = true;
+    schedule(key);
   }
   for (const auto& trouble : troubles_)
     if (trouble) run_trouble(*trouble);
   run(now_);
 }
 
-const LifeCycle* Monitor::life(std::string_view rule_name, std::string_view key_name) const {
+const Monitor::Alert* Monitor::alert_of(std::string_view rule_name, std::string_view key_name) const {
   const RulePlan* rule = rule_named(rule_name);
   const Key* key = rule ? find(*rule, key_name) : nullptr;
-  if (!key) return nullptr;
-  const auto& alert = key->rules[index_of(*rule)].alert;
+  return key ? key->rules[index_of(*rule)].alert.get() : nullptr;
+}
+
+const LifeCycle* Monitor::life(std::string_view rule, std::string_view key) const {
+  const Alert* alert = alert_of(rule, key);
   return alert ? &alert->life : nullptr;
 }
 
-const Teller* Monitor::teller(std::string_view rule_name, std::string_view key_name) const {
-  const RulePlan* rule = rule_named(rule_name);
-  const Key* key = rule ? find(*rule, key_name) : nullptr;
-  if (!key) return nullptr;
-  const auto& alert = key->rules[index_of(*rule)].alert;
+const Teller* Monitor::teller(std::string_view rule, std::string_view key) const {
+  const Alert* alert = alert_of(rule, key);
   return alert ? &alert->teller : nullptr;
 }
 

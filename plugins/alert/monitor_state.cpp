@@ -14,7 +14,7 @@ constexpr Micros least_step = 5'000'000;
 constexpr std::uint8_t version = 2;
 
 /// No rule has it: the holds' place among the groups'.
-constexpr std::string_view holds_name;
+constexpr std::string_view holds_name = "";
 
 void put(Writer& out, const Quote& quote) {
   out.put(static_cast<std::uint8_t>(quote.index()));

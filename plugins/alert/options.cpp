@@ -71,6 +71,7 @@ std::optional<std::pair<std::string, std::string>> WatchOptions::aggregate() con
 const std::vector<std::string>& WatchOptions::aggregate_options() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
+    all.reserve(std::size(named_aggregates));
     for (const Named& named : named_aggregates) all.emplace_back(named.name);
     return all;
   }();
@@ -220,8 +221,7 @@ void RuleOptions::describe(config::Fields<RuleOptions>& f) {
   f.field("inhibited_by", &RuleOptions::inhibited_by)
       .doc(
           "Rules of this stage, or `no_data`: while one of them fires for a key, or for any that has equal labels, people are "
-          "not "
-          "told of this one.")
+          "not told of this one.")
       .reloadable();
   f.field("message", &RuleOptions::message)
       .doc(

@@ -68,6 +68,7 @@ TEST_CASE("an estimated percentile lies within the error that is stated, while v
       held.emplace_back(slice, value);
       if (at % 7 != 0) continue;
       std::vector<double> values;
+      values.reserve(held.size());
       for (const auto& [index, v] : held) values.push_back(v);
       double error = slices.relative_error();
       REQUIRE(error > 0);

@@ -86,6 +86,7 @@ void Slices::open(const SliceLayout& layout, Micros index, Micros time) {
   if (grain_ > 1 && size_ < layout.most / 4) grain_ /= 2;
   ++size_;
   renew_last(layout);
+  assert(last_ && "there is one slice at least");
   layout.shape.clear(last_);
   if (layout.time_at) last_[layout.time_at].integer = time;
   set_index(layout, last_, index);

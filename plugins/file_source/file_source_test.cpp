@@ -32,12 +32,13 @@ struct Running {
   std::size_t largest = 0;
   bool over = false;
 
-  Running(std::string name, std::vector<std::pair<std::string, std::string>> options) : path(host->folder.path() / name) {
+  Running(const std::string& name, const std::vector<std::pair<std::string, std::string>>& options)
+      : path(host->folder.path() / name) {
     config::Problems problems("test.yaml");
     config::Node node;
     node.kind = config::Node::Kind::map;
     node.entries.push_back({"path", {}, scalar(path.string())});
-    for (auto& [key, value] : options) node.entries.push_back({key, {}, scalar(value)});
+    for (const auto& [key, value] : options) node.entries.push_back({key, {}, scalar(value)});
     auto make = file_source_plugin().parse(node, problems);
     for (const auto& p : problems.list()) UNSCOPED_INFO(p.what);
     REQUIRE(make);
