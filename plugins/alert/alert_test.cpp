@@ -52,17 +52,11 @@ TEST_CASE("somebody's acknowledgement is recorded, told to pages, and stops the 
   bench.feed({{"a", 1'000'000, 50}});
   bench.feed({{"a", 1'020'000, 62}});
   bench.seen.clear();
-  auto* desk = dynamic_cast<AlertDesk*>(bench.stage.get());
-  REQUIRE(desk);
-  auto acknowledge = [&](const Acknowledgement& ack) {
-    return answer_of<std::vector<Acknowledged>>(
-        [&](auto answer) { desk->acknowledge(ack, from_millis(1'030'000), std::move(answer)); });
-  };
-  REQUIRE(acknowledge({"a", "", "", "ann", ""}).has_value());
+  REQUIRE(bench.acknowledge({"a", "", "", "ann", ""}, from_millis(1'030'000)).has_value());
   bench.pass(from_millis(9'000'000));
   CHECK(bench.seen == Lines{"alert a FIRING>FIRING warning ack:ann"});
   CHECK(bench.store->states("test", "climate").value()[0].acked_by == "ann");
-  auto wrong = acknowledge({"a", "humidity-jmp", "", "ann", ""});
+  auto wrong = bench.acknowledge({"a", "humidity-jmp", "", "ann", ""}, from_millis(9'000'000));
   REQUIRE(wrong.has_error());
   CHECK(wrong.error().what.find("did you mean 'humidity-jump'") != std::string::npos);
 }
@@ -72,10 +66,8 @@ TEST_CASE("an acknowledgement keeps its comment; a second one, or one of nothing
   bench.use_file();
   bench.feed({{"a", 1'000'000, 50}});
   bench.feed({{"a", 1'020'000, 62}});
-  auto* desk = dynamic_cast<AlertDesk*>(bench.stage.get());
   auto acknowledge = [&](const Acknowledgement& ack) {
-    auto said = answer_of<std::vector<Acknowledged>>(
-        [&](auto answer) { desk->acknowledge(ack, from_millis(1'030'000), std::move(answer)); });
+    auto said = bench.acknowledge(ack, from_millis(1'030'000));
     REQUIRE(said.has_value());
     REQUIRE(said->size() == 1);
     return said->front();

@@ -142,8 +142,7 @@ TEST_CASE("a reload that takes an inhibition away tells what it held back, and o
   Site site(sites);
   auto reload = [&](const std::string& yaml) {
     site.note(site.stage->finish(End::shutdown).value());
-    site.stage = make(yaml, site.host->context());
-    REQUIRE(site.stage->connect().has_value());
+    site.start_as(yaml);
   };
   const std::string without = sites.substr(0, sites.find("    inhibited_by"));
   site.gateway("g", 1000, false, "x");
@@ -201,18 +200,21 @@ class Nobody final : public Output {
   void notice(const RulePlan&, const GroupNotice&, Micros) override {}
 };
 
-TEST_CASE("whatever happens, an alert is muted exactly while a source with equal labels fires, and owed no longer than that") {
+Compiled compiled_from(const std::string& yaml) {
   config::Problems problems("alert.yaml");
-  auto node = config::parse_yaml(R"yaml(
+  auto node = config::parse_yaml(yaml, problems);
+  Options options;
+  REQUIRE(config::declaration_of<Options>()->read(*node, options, "", problems));
+  return compile(options);
+}
+
+TEST_CASE("whatever happens, an alert is muted exactly while a source with equal labels fires, and owed no longer than that") {
+  const Compiled compiled = compiled_from(R"yaml(
 time: {late: 0s, policy: adjust}
 rules:
   off: {watch: {value: off}, above: 0, resolve_after: 3s, labels: {site: "{record.site}", kind: gas}}
   wet: {watch: {value: wet}, above: 0, resolve_after: 2s, latch: true, labels: {site: "{record.site}", kind: gas}, inhibited_by: [{rule: off, equal: [kind, site]}, {rule: off, equal: [kind, site]}, {rule: off, equal: [site]}]}
-)yaml",
-                                 problems);
-  Options options;
-  REQUIRE(config::declaration_of<Options>()->read(*node, options, "", problems));
-  const Compiled compiled = compile(options);
+)yaml");
   REQUIRE(compiled.inputs.size() == 2);
   REQUIRE(compiled.quoted == std::vector<std::string>{"site"});
   Nobody nobody;
@@ -264,12 +266,8 @@ rules:
 }
 
 TEST_CASE("rules without inhibition across keys take part in none") {
-  config::Problems problems("alert.yaml");
-  auto node = config::parse_yaml("rules: {a: {watch: {value: h}, above: 1}, b: {watch: {value: h}, above: 2, inhibited_by: a}}",
-                                 problems);
-  Options options;
-  REQUIRE(config::declaration_of<Options>()->read(*node, options, "", problems));
-  const MonitorPlan plan = compile(options).plan;
+  const MonitorPlan plan =
+      compiled_from("rules: {a: {watch: {value: h}, above: 1}, b: {watch: {value: h}, above: 2, inhibited_by: a}}").plan;
   CHECK(plan.inhibitions.empty());
   CHECK(plan.rules[1].inhibitors == std::vector<std::size_t>{0});
   for (const RulePlan& rule : plan.rules) CHECK(rule.across_keys.empty());

@@ -15,6 +15,39 @@ struct Sample {
   double value;
 };
 
+/// A figure that only two numbers or more have; `numbers` in order of time.
+inline double brute_of_several(Aggregate::Kind kind, const std::vector<Sample>& numbers, double mean) {
+  using Kind = Aggregate::Kind;
+  if (numbers.size() < 2) return null_value;
+  auto n = static_cast<double>(numbers.size());
+  double change = numbers.back().value - numbers.front().value;
+  auto span = static_cast<double>(numbers.back().time - numbers.front().time) / 1e6;
+  if (kind == Kind::delta) return change;
+  if (kind == Kind::rate) return span == 0 ? null_value : change / span;
+  if (kind == Kind::max_rise || kind == Kind::max_fall) {
+    double most = 0;
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      for (std::size_t j = i + 1; j < numbers.size(); ++j) {
+        double rise = numbers[j].value - numbers[i].value;
+        most = std::max(most, kind == Kind::max_rise ? rise : -rise);
+      }
+    return most;
+  }
+  double mean_time = 0;
+  for (const Sample& s : numbers) mean_time += static_cast<double>(s.time - numbers.front().time) / 1e6 / n;
+  double squares = 0;
+  double over = 0;
+  double under = 0;
+  for (const Sample& s : numbers) {
+    double t = static_cast<double>(s.time - numbers.front().time) / 1e6 - mean_time;
+    squares += (s.value - mean) * (s.value - mean);
+    over += t * (s.value - mean);
+    under += t * t;
+  }
+  if (kind == Kind::stddev) return std::sqrt(squares / (n - 1));
+  return under == 0 ? null_value : over / under;
+}
+
 /// A figure worked out the plain way, from all samples in order of time.
 inline double brute(const Aggregate& a, const std::vector<Sample>& samples) {
   using Kind = Aggregate::Kind;
@@ -36,14 +69,6 @@ inline double brute(const Aggregate& a, const std::vector<Sample>& samples) {
   for (const Sample& s : numbers) squares += (s.value - mean) * (s.value - mean);
   double first = numbers.front().value;
   double last = numbers.back().value;
-  auto span = static_cast<double>(numbers.back().time - numbers.front().time) / 1e6;
-  double max_rise = 0;
-  double max_fall = 0;
-  for (std::size_t i = 0; i < numbers.size(); ++i)
-    for (std::size_t j = i + 1; j < numbers.size(); ++j) {
-      max_rise = std::max(max_rise, numbers[j].value - numbers[i].value);
-      max_fall = std::max(max_fall, numbers[i].value - numbers[j].value);
-    }
   switch (a.kind) {
     case Kind::sum: return sum;
     case Kind::avg: return mean;
@@ -65,24 +90,8 @@ inline double brute(const Aggregate& a, const std::vector<Sample>& samples) {
       for (std::size_t i = 0; i < sorted.size(); ++i)
         if (static_cast<double>(i + 1) / n >= a.share - 1e-12) return sorted[i];
       return sorted.back();
-    default: break;
+    default: return brute_of_several(a.kind, numbers, mean);
   }
-  if (numbers.size() < 2) return null_value;
-  if (a.kind == Kind::stddev) return std::sqrt(squares / (n - 1));
-  if (a.kind == Kind::delta) return last - first;
-  if (a.kind == Kind::max_rise) return max_rise;
-  if (a.kind == Kind::max_fall) return max_fall;
-  if (a.kind == Kind::rate) return span == 0 ? null_value : (last - first) / span;
-  double mean_time = 0;
-  for (const Sample& s : numbers) mean_time += static_cast<double>(s.time - numbers.front().time) / 1e6 / n;
-  double over = 0;
-  double under = 0;
-  for (const Sample& s : numbers) {
-    double t = static_cast<double>(s.time - numbers.front().time) / 1e6 - mean_time;
-    over += t * (s.value - mean);
-    under += t * t;
-  }
-  return under == 0 ? null_value : over / under;
 }
 
 struct Row {

@@ -95,8 +95,7 @@ TEST_CASE("an alert whose rule has changed its meaning ends, quietly, and the ne
   bench.seen.clear();
   std::string other = jump;
   other.replace(other.find("above: 10"), 9, "above: 11");
-  bench.stage = make(other, bench.host->context());
-  REQUIRE(bench.stage->connect().has_value());
+  bench.start_as(other);
   bench.pass(from_millis(1'021'000));
   CHECK(bench.seen == Lines{"alert a FIRING>OK warning rule_changed"});
   bench.feed({{"a", 1'022'000, 62}, {"a", 1'023'000, 90}});
@@ -110,8 +109,7 @@ TEST_CASE("a rule whose message alone has changed keeps its alerts") {
   bench.seen.clear();
   std::string other = jump;
   other.replace(other.find("humidity up"), 11, "HUMIDITY UP");
-  bench.stage = make(other, bench.host->context());
-  REQUIRE(bench.stage->connect().has_value());
+  bench.start_as(other);
   bench.feed({{"a", 1'021'000, 50}});
   CHECK(bench.seen == Lines{"alert a FIRING>OK warning resolved"});
 }
@@ -320,8 +318,7 @@ TEST_CASE("a reload keeps alerts and windows where only the telling has changed"
   std::string other = jump;
   other.replace(other.find(change.first), std::string(change.first).size(), change.second);
   bench.note(bench.stage->finish(End::shutdown).value());
-  bench.stage = make(other, bench.host->context());
-  REQUIRE(bench.stage->connect().has_value());
+  bench.start_as(other);
   bench.feed({{"b", 1'012'000, 62}});  // its first half was seen before the reload
   CHECK(bench.seen == Lines{"alert b OK>FIRING warning condition"});
   bench.feed({{"a", 1'013'000, 50}});
@@ -344,8 +341,7 @@ TEST_CASE("a reload ends alerts of a rule that means something else, quietly, an
   std::string other = rule;
   other.replace(other.find(change.first), std::string(change.first).size(), change.second);
   bench.note(bench.stage->finish(End::shutdown).value());
-  bench.stage = make(other, bench.host->context());
-  REQUIRE(bench.stage->connect().has_value());
+  bench.start_as(other);
   bench.pass(from_millis(1'012'000));
   CHECK(bench.seen == Lines{"alert a RECOVERING>OK warning rule_changed"});
 }

@@ -8,34 +8,26 @@ TEST_CASE("a silence holds over a restart, and what still fires is told when som
   Bench bench(jump);
   bench.host->notified_stages = {"phone"};
   bench.feed({{"a", 1'000'000, 50}});
-  auto desk = [&] { return dynamic_cast<SilenceDesk*>(bench.stage.get()); };
   Silence night;
   night.id = "night";
   night.key = "a";
   night.from = from_millis(1'000'000);
   night.to = from_millis(9'000'000);
-  auto silence = [&](const Silence& s) {
-    return answer_of<Silence>([&](auto answer) { desk()->silence(s, bench.host->time.now(), std::move(answer)); });
-  };
-  auto unsilence = [&](const Silence& s) {
-    return answer_of<std::vector<Silence>>(
-        [&](auto answer) { desk()->unsilence(s, bench.host->time.now(), std::move(answer)); });
-  };
-  REQUIRE(silence(night).has_value());
+  REQUIRE(bench.silence(night, bench.host->time.now()).has_value());
   bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 50}});
   bench.start();
   bench.pass(from_millis(1'015'000));
   CHECK(notifications(bench).empty());
   Silence unknown;
   unknown.id = "nigth";
-  CHECK(unsilence(unknown).error().what.find("nigth") != std::string::npos);
-  REQUIRE(unsilence(night).has_value());
+  CHECK(bench.unsilence(unknown, bench.host->time.now()).error().what.find("nigth") != std::string::npos);
+  REQUIRE(bench.unsilence(night, bench.host->time.now()).has_value());
   bench.pass(from_millis(1'015'000));
   CHECK(notifications(bench) == Lines{"firing"});
   Silence misspelt;
   misspelt.rule = "humidity-jmp";
   misspelt.to = from_millis(9'000'000);
-  CHECK(silence(misspelt).error().what.find("did you mean") != std::string::npos);
+  CHECK(bench.silence(misspelt, bench.host->time.now()).error().what.find("did you mean") != std::string::npos);
 }
 
 TEST_CASE("silences and comments stand in the timelines of the alerts that they concern") {
@@ -43,21 +35,15 @@ TEST_CASE("silences and comments stand in the timelines of the alerts that they 
   bench.use_file();
   bench.feed({{"a", 1'000'000, 50}, {"b", 1'000'000, 50}});
   bench.feed({{"a", 1'010'000, 70}, {"b", 1'010'000, 70}});
-  auto* silences = dynamic_cast<SilenceDesk*>(bench.stage.get());
-  auto* alerts = dynamic_cast<AlertDesk*>(bench.stage.get());
   const Time now = from_millis(1'012'000);
   Silence night{"night", "", "a", now, from_millis(9'000'000), "ann", "asleep"};
-  auto kept = answer_of<Silence>([&](auto answer) { silences->silence(night, now, std::move(answer)); });
+  auto kept = bench.silence(night, now);
   REQUIRE(kept.has_value());
   CHECK(kept->id == "night");
   night.by = "bob";
-  REQUIRE(answer_of<std::vector<Silence>>([&](auto answer) {
-            silences->unsilence(night, now + 1s, std::move(answer));
-          }).has_value());
+  REQUIRE(bench.unsilence(night, now + 1s).has_value());
   bench.feed({{"a", 1'100'000, 50}});
-  auto comment = [&](const Remark& remark) {
-    return answer_of<void>([&](auto answer) { alerts->comment(remark, now + 100s, std::move(answer)); });
-  };
+  auto comment = [&](const Remark& remark) { return bench.comment(remark, now + 100s); };
   REQUIRE(comment({"humidity-jump", "a", "test/climate/humidity-jump/a#1", "cy", "it rained in"}).has_value());
   CHECK(comment({"humidity-jump", "a", "test/climate/humidity-jump/a#2", "cy", "?"}).error().what.find("a#2") !=
         std::string::npos);
@@ -104,8 +90,7 @@ Lines told_during(const Silence& silence) {
   Bench bench(rooms);
   bench.host->notified_stages = {"phone"};
   bench.host->time.set(from_millis(1'000'000));
-  auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
-  auto kept = answer_of<Silence>([&](auto answer) { desk->silence(silence, from_millis(1'000'000), std::move(answer)); });
+  auto kept = bench.silence(silence, from_millis(1'000'000));
   REQUIRE(kept.has_value());
   CHECK(kept->labels == silence.labels);
   for (const auto& [device, room] : {std::pair{"attic-1", "attic"}, {"attic-2", "attic north"}, {"cellar-1", "cellar"}})
@@ -118,6 +103,13 @@ Lines told_during(const Silence& silence) {
 
 Silence silence_of(std::string rule, std::string key, AlertLabels labels = {}) {
   return {"", std::move(rule), std::move(key), from_millis(1'000'000), from_millis(9'000'000), "ann", "", std::move(labels)};
+}
+
+/// One that ends with the key's alert.
+Silence once_of(std::string rule, std::string key) {
+  Silence silence = silence_of(std::move(rule), std::move(key));
+  silence.once = true;
+  return silence;
 }
 
 }  // namespace
@@ -138,9 +130,8 @@ TEST_CASE("a silence by labels is kept over a restart, and ends by the same patt
   bench.use_file();
   bench.host->notified_stages = {"phone"};
   bench.host->time.set(from_millis(1'000'000));
-  auto desk = [&] { return dynamic_cast<SilenceDesk*>(bench.stage.get()); };
   const Silence attic = silence_of("", "", {{"site", "n*"}, {"room", "att*"}});
-  auto kept = answer_of<Silence>([&](auto answer) { desk()->silence(attic, from_millis(1'000'000), std::move(answer)); });
+  auto kept = bench.silence(attic, from_millis(1'000'000));
   REQUIRE(kept.has_value());
   CHECK(kept->id == "*/*,room=att*,site=n*@1000000");
   bench.start();
@@ -156,21 +147,15 @@ TEST_CASE("a silence by labels is kept over a restart, and ends by the same patt
   const auto damp = reader->find("test/climate/damp/attic-1#1").value();
   REQUIRE(damp.size() == 1);
   CHECK(reader->silences_of(damp[0]).value().empty());
-  auto unsilence = [&](const Silence& which) {
-    return answer_of<std::vector<Silence>>(
-        [&](auto answer) { desk()->unsilence(which, from_millis(1'002'000), std::move(answer)); });
-  };
-  CHECK(unsilence(silence_of("", "")).has_error());
-  REQUIRE(unsilence(attic).has_value());
+  CHECK(bench.unsilence(silence_of("", ""), from_millis(1'002'000)).has_error());
+  REQUIRE(bench.unsilence(attic, from_millis(1'002'000)).has_value());
   bench.pass(from_millis(1'002'000));
   CHECK(notifications(bench) == Lines{"firing", "firing"});
 }
 
 TEST_CASE("a silence of a rule that no pattern matches is refused, with what may have been meant") {
   Bench bench(rooms);
-  auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
-  auto refused =
-      answer_of<Silence>([&](auto answer) { desk->silence(silence_of("hto", ""), from_millis(1'000'000), std::move(answer)); });
+  auto refused = bench.silence(silence_of("hto", ""), from_millis(1'000'000));
   REQUIRE(refused.has_error());
   CHECK(refused.error().what == "there is no rule 'hto' that raises alerts; did you mean 'hot'?");
 }
@@ -181,11 +166,9 @@ TEST_CASE("a silence that ends with an alert mutes that one alone, also over a r
   bench.host->notified_stages = {"phone"};
   bench.host->time.set(from_millis(1'000'000));
   auto shelve = [&](const std::string& key) {
-    auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
-    Silence wanted = silence_of("", key);
-    wanted.once = true;
+    Silence wanted = once_of("", key);
     wanted.from = bench.host->time.now();
-    return answer_of<Silence>([&](auto answer) { desk->silence(wanted, wanted.from, std::move(answer)); });
+    return bench.silence(wanted, wanted.from);
   };
   CHECK(shelve("a").error().what == "'a' has no open alert that this silence could end with");
   bench.feed({{"a", 1'001'000, 70}});
@@ -212,11 +195,7 @@ TEST_CASE("a silence that ends with the alerts of a key waits for the last of th
       R"({rules: {hot: {watch: {value: humidity}, severity: warning, above: 60}, hotter: {watch: {value: humidity}, severity: warning, above: 80}}})");
   bench.host->notified_stages = {"phone"};
   bench.feed({{"a", 1'001'000, 90}});
-  Silence wanted = silence_of("h*", "a");
-  wanted.once = true;
-  auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
-  REQUIRE(
-      answer_of<Silence>([&](auto answer) { desk->silence(wanted, from_millis(1'001'000), std::move(answer)); }).has_value());
+  REQUIRE(bench.silence(once_of("h*", "a"), from_millis(1'001'000)).has_value());
   bench.seen.clear();
   bench.feed({{"a", 1'002'000, 70}});
   bench.feed({{"a", 1'003'000, 90}});
@@ -230,17 +209,11 @@ TEST_CASE("a silence that ends with the alerts of a key waits for the last of th
 TEST_CASE("a silence that ends with a latched alert ends in its acknowledgement, and no other silence brings it back") {
   Bench bench("rules: {hot: {watch: {value: humidity}, severity: warning, above: 60, latch: true}}");
   bench.host->notified_stages = {"phone"};
-  auto* silences = dynamic_cast<SilenceDesk*>(bench.stage.get());
-  auto* alerts = dynamic_cast<AlertDesk*>(bench.stage.get());
-  auto silence = [&](const Silence& wanted) {
-    return answer_of<Silence>([&](auto answer) { silences->silence(wanted, bench.host->time.now(), std::move(answer)); });
-  };
   bench.feed({{"a", 1'001'000, 70}});
-  Silence shelved = silence_of("", "a");
+  Silence shelved = once_of("", "a");
   shelved.id = "shelved";
-  shelved.once = true;
   shelved.from = from_millis(8'000'000);
-  REQUIRE(silence(shelved).has_value());
+  REQUIRE(bench.silence(shelved, bench.host->time.now()).has_value());
   auto ended = [&] {
     const auto kept = bench.store->silences({"test", "climate", {}}).value();
     for (const store::Silence& s : kept)
@@ -250,12 +223,9 @@ TEST_CASE("a silence that ends with a latched alert ends in its acknowledgement,
   bench.feed({{"a", 1'002'000, 50}});
   CHECK(ended() == 0);
   bench.host->time.set(from_millis(1'003'000));
-  auto acknowledged = answer_of<std::vector<Acknowledged>>([&](auto answer) {
-    alerts->acknowledge({"a", "hot", "", "ann", ""}, from_millis(1'003'000), std::move(answer));
-  });
-  REQUIRE(acknowledged.has_value());
+  REQUIRE(bench.acknowledge({"a", "hot", "", "ann", ""}, from_millis(1'003'000)).has_value());
   CHECK(ended() == 1'003'000);
-  REQUIRE(silence(silence_of("", "b")).has_value());
+  REQUIRE(bench.silence(silence_of("", "b"), bench.host->time.now()).has_value());
   bench.seen.clear();
   bench.feed({{"a", 1'004'000, 70}});
   CHECK(notifications(bench) == Lines{"firing"});
@@ -266,15 +236,10 @@ TEST_CASE("a silence that is to end with an alert is over if the alert's rule me
   bench.host->notified_stages = {"phone"};
   bench.feed({{"a", 1'000'000, 50}});
   bench.feed({{"a", 1'020'000, 62}});
-  Silence wanted = silence_of("", "a");
-  wanted.once = true;
-  auto* desk = dynamic_cast<SilenceDesk*>(bench.stage.get());
-  REQUIRE(
-      answer_of<Silence>([&](auto answer) { desk->silence(wanted, from_millis(1'020'000), std::move(answer)); }).has_value());
+  REQUIRE(bench.silence(once_of("", "a"), from_millis(1'020'000)).has_value());
   std::string other = jump;
   other.replace(other.find("above: 10"), 9, "above: 11");
-  bench.stage = make(other, bench.host->context());
-  REQUIRE(bench.stage->connect().has_value());
+  bench.start_as(other);
   bench.pass(from_millis(1'021'000));
   CHECK(bench.store->silences({"test", "climate", {}}).value().at(0).ended_ms);
   bench.seen.clear();

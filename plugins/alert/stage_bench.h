@@ -10,6 +10,7 @@
 
 #include "runner/config/plugin.h"
 #include "runner/config/yaml.h"
+#include "runner/stage/alert_desk.h"
 #include "runner/stage/json.h"
 #include "runner/store/history_reader.h"
 #include "runner/store/store.h"
@@ -76,6 +77,15 @@ inline std::string text(const Record& record, std::string_view name) {
   return json;
 }
 
+/// What a desk answers: at once, as commits are inline here.
+template <class T, class Call>
+Result<T> answer_of(Call call) {
+  std::optional<Result<T>> answer;
+  call([&](Result<T> said) { answer = std::move(said); });
+  REQUIRE(answer);
+  return *answer;
+}
+
 /// One stage in virtual time over a history in memory.
 class Bench {
  public:
@@ -93,6 +103,12 @@ class Bench {
   void start() {
     stage = make(yaml_, host->context());
     REQUIRE(stage->connect().has_value());
+  }
+
+  /// Goes on as what another version of the file says.
+  void start_as(std::string yaml) {
+    yaml_ = std::move(yaml);
+    start();
   }
 
   /// Begins anew over a history in a file, which timeline() reads.
@@ -140,20 +156,31 @@ class Bench {
     if (!batch.empty()) last = std::move(batch);
   }
 
+  Result<std::vector<Acknowledged>> acknowledge(const Acknowledgement& ack, Time at) {
+    return answer_of<std::vector<Acknowledged>>(
+        [&](auto answer) { desk<AlertDesk>().acknowledge(ack, at, std::move(answer)); });
+  }
+  Result<void> comment(const Remark& remark, Time at) {
+    return answer_of<void>([&](auto answer) { desk<AlertDesk>().comment(remark, at, std::move(answer)); });
+  }
+  Result<millrace::Silence> silence(const millrace::Silence& wanted, Time at) {
+    return answer_of<millrace::Silence>([&](auto answer) { desk<SilenceDesk>().silence(wanted, at, std::move(answer)); });
+  }
+  Result<std::vector<millrace::Silence>> unsilence(const millrace::Silence& which, Time at) {
+    return answer_of<std::vector<millrace::Silence>>(
+        [&](auto answer) { desk<SilenceDesk>().unsilence(which, at, std::move(answer)); });
+  }
+
  private:
+  template <class Desk>
+  Desk& desk() {
+    return dynamic_cast<Desk&>(*stage);
+  }
+
   std::string yaml_;
 };
 
 using Lines = std::vector<std::string>;
-
-/// What a desk answers: at once, as commits are inline here.
-template <class T, class Call>
-Result<T> answer_of(Call call) {
-  std::optional<Result<T>> answer;
-  call([&](Result<T> said) { answer = std::move(said); });
-  REQUIRE(answer);
-  return *answer;
-}
 
 inline const std::string jump = R"(
 time: {late: 5s}

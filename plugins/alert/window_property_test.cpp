@@ -121,6 +121,28 @@ WindowPlan::Extent extent(WindowKind kind, std::mt19937_64& random) {
   return e;
 }
 
+using Figures = std::vector<double>;
+
+/// Feeds the plan a random stream, and gives the figures of each window that comes of it, and what a plain calculation makes
+/// them, to `compare`.
+template <class F>
+void each_window(const MonitorPlan& plan, const WindowPlan::Extent& e, const std::vector<Aggregate>& aggregates,
+                 std::mt19937_64& random, F&& compare) {
+  Collector output;
+  auto monitor = std::make_unique<Monitor>(plan, output);
+  for (const auto& [key, samples] : feed(monitor, plan, output, random, 250, 900'000)) {
+    const std::vector<Row> expected = brute_windows(e, samples, aggregates);
+    const std::vector<Row>& found = output.rows[key];
+    REQUIRE(found.size() == expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      CAPTURE(key, i);
+      REQUIRE(found[i].start == expected[i].start);
+      REQUIRE(found[i].end == expected[i].end);
+      compare(found[i].figures, expected[i].figures);
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("windows of every kind hold what a plain calculation over the whole stream says") {
@@ -131,23 +153,12 @@ TEST_CASE("windows of every kind hold what a plain calculation over the whole st
     std::mt19937_64 random(seed);
     WindowPlan::Extent e = extent(kind, random);
     MonitorPlan plan = plan_with(e, aggregates, random_policy(random));
-    Collector output;
-    auto monitor = std::make_unique<Monitor>(plan, output);
-    auto let_in = feed(monitor, plan, output, random, 250, 900'000);
-    for (const auto& [key, samples] : let_in) {
-      std::vector<Row> expected = brute_windows(e, samples, aggregates);
-      const std::vector<Row>& found = output.rows[key];
-      REQUIRE(found.size() == expected.size());
-      for (std::size_t i = 0; i < found.size(); ++i) {
-        CAPTURE(key, i);
-        REQUIRE(found[i].start == expected[i].start);
-        REQUIRE(found[i].end == expected[i].end);
-        for (std::size_t k = 0; k < aggregates.size(); ++k) {
-          CAPTURE(aggregates[k].name);
-          same(found[i].figures[k], expected[i].figures[k]);
-        }
+    each_window(plan, e, aggregates, random, [&](const Figures& found, const Figures& expected) {
+      for (std::size_t k = 0; k < aggregates.size(); ++k) {
+        CAPTURE(aggregates[k].name);
+        same(found[k], expected[k]);
       }
-    }
+    });
   }
 }
 
@@ -167,7 +178,8 @@ TEST_CASE("a trailing aggregate is that of the records within its reach at each 
         std::vector<Sample> inside;
         for (std::size_t i = 0; i < samples.size(); ++i) {
           inside.push_back(samples[i]);
-          std::erase_if(inside, [&](const Sample& s) { return s.time <= samples[i].time - e.size; });
+          const Micros gone = samples[i].time - e.size;
+          std::erase_if(inside, [gone](const Sample& s) { return s.time <= gone; });
           CAPTURE(key, i);
           REQUIRE(found[i].time == samples[i].time);
           same(found[i].value, brute(aggregate, inside));
@@ -250,22 +262,10 @@ TEST_CASE("a formula is given the figures of all its windows, of every kind") {
     rule.window = rule.parts[0].plan;
     rule.formula = std::make_shared<Sum>();
     rule.aggregates = {{Aggregate::Kind::last, 0, "value"}};
-    Collector output;
-    auto monitor = std::make_unique<Monitor>(plan, output);
-    auto let_in = feed(monitor, plan, output, random, 250, 900'000);
-    for (const auto& [key, samples] : let_in) {
-      std::vector<Row> expected = brute_windows(e, samples, aggregates);
-      const std::vector<Row>& found = output.rows[key];
-      REQUIRE(found.size() == expected.size());
-      for (std::size_t i = 0; i < found.size(); ++i) {
-        double sum = 0;
-        for (double figure : expected[i].figures) sum += is_null(figure) ? 1000 : figure;
-        CAPTURE(key, i);
-        REQUIRE(found[i].end == expected[i].end);
-        REQUIRE(found[i].figures.size() == 1);
-        same(found[i].figures[0], sum);
-      }
-    }
+    each_window(plan, e, aggregates, random, [](const Figures& found, const Figures& expected) {
+      REQUIRE(found.size() == 1);
+      same(found[0], Sum().value(expected).value());
+    });
   }
 }
 
@@ -279,24 +279,14 @@ TEST_CASE("with approx, percentiles of windows of every kind are as near as is s
     WindowPlan::Extent e = extent(kind, random);
     e.sketch = true;
     MonitorPlan plan = plan_with(e, aggregates, random_policy(random));
-    Collector output;
-    auto monitor = std::make_unique<Monitor>(plan, output);
-    auto let_in = feed(monitor, plan, output, random, 250, 900'000);
-    for (const auto& [key, samples] : let_in) {
-      std::vector<Row> expected = brute_windows(e, samples, aggregates);
-      const std::vector<Row>& found = output.rows[key];
-      REQUIRE(found.size() == expected.size());
-      for (std::size_t i = 0; i < found.size(); ++i) {
-        CAPTURE(key, i);
-        same(found[i].figures[0], expected[i].figures[0]);
-        same(found[i].figures[1], expected[i].figures[1]);
-        for (std::size_t k : {2U, 3U}) {
-          double exact = expected[i].figures[k];
-          REQUIRE(is_null(found[i].figures[k]) == is_null(exact));
-          if (!is_null(exact)) REQUIRE(std::abs(found[i].figures[k] - exact) <= std::abs(exact) / 128);
-        }
+    each_window(plan, e, aggregates, random, [](const Figures& found, const Figures& expected) {
+      same(found[0], expected[0]);
+      same(found[1], expected[1]);
+      for (std::size_t k : {2U, 3U}) {
+        REQUIRE(is_null(found[k]) == is_null(expected[k]));
+        if (!is_null(expected[k])) REQUIRE(std::abs(found[k] - expected[k]) <= std::abs(expected[k]) / 128);
       }
-    }
+    });
   }
 }
 
