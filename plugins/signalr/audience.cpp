@@ -5,6 +5,7 @@
 #include <algorithm>
 
 namespace millrace::signalr {
+
 bool Audience::excepts(std::string_view connection) const {
   return std::find(except.begin(), except.end(), connection) != except.end();
 }

@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::string_view none = "none";
 
+/// As many clients as may well be of one user, a test of load for one, come at once.
+constexpr double clients_at_once = 5000;
+
 /// What is wrong with a path that something is to be served at; empty if nothing is.
 std::string path_problem(std::string_view path) {
   if (!path.starts_with('/')) return "expected a path that begins with '/', such as /hubs/telemetry";
@@ -141,8 +144,7 @@ void Receiver::describe(Fields<Receiver>& f) {
   f.field("categories", &Receiver::categories)
       .doc(
           "`connections` (events connected, disconnected) and `messages` (calls of methods that the hub does not have); all if "
-          "not "
-          "given.")
+          "not given.")
       .one_of({"connections", "messages"});
   f.field("events", &Receiver::events).doc("Names of events or methods; all if not given.");
   f.check([](const Receiver& receiver, config::CheckReport<Receiver>& report) {
@@ -151,24 +153,26 @@ void Receiver::describe(Fields<Receiver>& f) {
   });
 }
 
-void Options::describe(Fields<Options>& f) {
+namespace {
+
+void describe_paths(Fields<Options>& f) {
   f.field("hub", &Options::hub).doc("Path of the SignalR hub on the pipeline's listener. Stages of a pipeline may share one.");
   f.field("plain", &Options::plain)
       .doc(
           "Path of a plain WebSocket that carries the same records as JSON lines; by default the hub's path followed by /ws, "
-          "and "
-          "`none` for none. `?device=ID`, once or more often, restricts it to these devices.");
+          "and `none` for none. `?device=ID`, once or more often, restricts it to these devices.");
   f.field("rest", &Options::rest)
       .doc(
           "Name of the hub at /api/hubs/NAME, where programs send with tokens that have the right `command`, as they do with "
-          "Azure "
-          "SignalR Service; by default the last part of the hub's path, and `none` for not at all.");
+          "Azure SignalR Service; by default the last part of the hub's path, and `none` for not at all.");
+}
+
+void describe_messages(Fields<Options>& f) {
   f.field("target", &Options::target).doc("Client method that receives telemetry, as a list of records. Alerts go to `alert`.");
   f.field("to", &Options::to)
       .doc(
           "Who gets the stage's records: `all`, or a `group`, `user` or `connection`. If not given, those who have not "
-          "subscribed "
-          "to anything, and the subscribers of the record's device.");
+          "subscribed to anything, and the subscribers of the record's device.");
   f.choice("arguments", &Options::arguments,
            {{"list", Shape::list}, {"object", Shape::object}, {"text", Shape::text}, {"list_text", Shape::list_text}})
       .doc("The argument of the client's method: a list of records, one record a call, or the JSON text of either.");
@@ -177,8 +181,10 @@ void Options::describe(Fields<Options>& f) {
   f.field("messages", &Options::messages)
       .doc(
           "Each record is a message, {target, arguments} with connectionId, userId or groupName, as Azure Functions' SignalR "
-          "output "
-          "takes it, and is sent as it says; `to`, `target`, `arguments` and `envelope` then mean nothing.");
+          "output takes it, and is sent as it says; `to`, `target`, `arguments` and `envelope` then mean nothing.");
+}
+
+void describe_clients(Fields<Options>& f) {
   f.field("token_lifetime", &Options::token_lifetime)
       .doc(
           "How long the token is good that negotiate hands out to who has brought one; the connection ends with it, unless the "
@@ -194,18 +200,18 @@ void Options::describe(Fields<Options>& f) {
   f.field("upstream", &Options::upstream)
       .doc(
           "Web servers that hear of clients that come and go and answer the calls that the hub does not know, as with Azure "
-          "SignalR "
-          "Service; the first that matches gets the event.");
+          "SignalR Service; the first that matches gets the event.");
   f.field("upstream_keys", &Options::upstream_keys)
       .doc(
           "Keys, at most two, that sign what is posted; those of the tokens if not given, which whoever checks the signature "
-          "can mint "
-          "tokens with.");
+          "can mint tokens with.");
   f.field("origins", &Options::origins)
       .doc(
           "Origins of web pages that may connect, exactly as browsers send them (`https://plant.example`), besides the "
-          "listener's "
-          "own page.");
+          "listener's own page.");
+}
+
+void describe_queues(Fields<Options>& f) {
   f.field("client_queue", &Options::client_queue)
       .doc("How much may wait for one client that does not keep up, in the process and again in the kernel.")
       .min(Bytes{4U << 10U})
@@ -219,14 +225,16 @@ void Options::describe(Fields<Options>& f) {
   f.field("flush", &Options::flush)
       .doc(
           "How long records may gather before they go out together; 0 sends at once. A few milliseconds save most of the cost "
-          "with "
-          "many clients.")
+          "with many clients.")
       .max(10s);
   f.field("replay_buffer", &Options::replay_buffer)
       .doc(
           "How much that a client with stateful reconnect has not acknowledged is kept to be sent again, shared with the other "
           "clients; beyond, this client waits. 0B does not offer stateful reconnect.")
       .max(Bytes{1U << 30U});
+}
+
+void describe_limits(Fields<Options>& f) {
   f.field("message_size", &Options::message_size)
       .doc("The longest message that a client may send; a longer one ends its connection.")
       .min(Bytes{1U << 10U})
@@ -264,10 +272,19 @@ void Options::describe(Fields<Options>& f) {
   f.field("series", &Options::series)
       .doc(
           "Series (device and set of field names) whose latest record is kept for clients that join or fall behind; beyond, "
-          "the one "
-          "silent for longest makes room.")
+          "the one silent for longest makes room.")
       .min(1)
       .max(1'000'000);
+}
+
+}  // namespace
+
+void Options::describe(Fields<Options>& f) {
+  describe_paths(f);
+  describe_messages(f);
+  describe_clients(f);
+  describe_queues(f);
+  describe_limits(f);
   f.check({"hub", "plain", "rest"}, check_paths);
   f.check({"origins"}, [](const Options& options, config::CheckReport<Options>& report) {
     for (std::size_t i = 0; i < options.origins.size(); ++i)
@@ -278,13 +295,6 @@ void Options::describe(Fields<Options>& f) {
     if (options.target.empty()) report.wrong("target", "expected the name of a method of the clients, such as telemetry");
   });
 }
-
-namespace {
-
-/// As many clients as may well be of one user, a test of load for one, come at once.
-constexpr double clients_at_once = 5000;
-
-}  // namespace
 
 HubOptions Options::hub_options() const {
   HubOptions made;

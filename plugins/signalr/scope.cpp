@@ -5,6 +5,7 @@
 #include "runner/http/identity.h"
 
 namespace millrace::signalr {
+
 Scope::Scope(const std::vector<std::string>& patterns) {
   for (const std::string& pattern : patterns) {
     std::size_t star = pattern.find('*');

@@ -23,8 +23,7 @@ struct Guarded {
   explicit Guarded(HubOptions options)
       : keys(std::make_shared<http::TokenKeys>(http::TokenKeys::file_in(folder.path()))), server(std::move(options), keys) {}
 
-  /// A request with a token of `user`, or without one if that is empty; the
-  /// answer.
+  /// The answer to a request with a token of `user`, or without one if that is empty.
   std::string post(std::string_view path, const std::string& user, std::string_view body = {},
                    const std::string& headers = {}) {
     std::string token;
@@ -45,9 +44,7 @@ struct Guarded {
 
 }  // namespace
 
-TEST_CASE(
-    "negotiations beyond the rate of a user or an address are put off, "
-    "and nobody else's") {
+TEST_CASE("negotiations beyond the rate of a user or an address are put off, and nobody else's") {
   Guarded hub({.negotiations = three_and_no_more});
   auto negotiate = [&](const std::string& user) { return hub.post("/hubs/telemetry/negotiate?negotiateVersion=1", user); };
   for (const char* user : {"ann", "bob"}) {
@@ -57,7 +54,7 @@ TEST_CASE(
     CHECK(refused.find("Retry-After: 3600\r\n") != std::string::npos);
   }
   CHECK(hub.server.counters().limited.value() == 2);
-  // Nor does who is on this machine, and needs no token.
+  // Who is on this machine and needs no token is not limited.
   for (int i = 0; i < 10; ++i) CHECK(status_of(negotiate("")) == 200);
   CHECK(hub.server.counters().refused_full.value() == 0);
 }
@@ -101,8 +98,7 @@ TEST_CASE("groups are kept for 10,000 users, and those that have lapsed make roo
     CHECK(refused == 0);
     CHECK_FALSE(hub.join_user("one more", "g", later));
     CHECK_FALSE(hub.user_in_group("one more", "g"));
-    // Those that are kept already may get another, and who needs nothing kept
-    // is not refused.
+    // Those that are kept already may get another, and who needs nothing kept is not refused.
     CHECK(hub.join_user("user 17", "h", later));
     CHECK(hub.join_user("one more", "g", std::nullopt));
     hub.part_user("user 3");
@@ -121,9 +117,7 @@ TEST_CASE("groups are kept for 10,000 users, and those that have lapsed make roo
   });
 }
 
-TEST_CASE(
-    "who may see only some groups gets the latest of those alone, "
-    "subscribed or not") {
+TEST_CASE("who may see only some groups gets the latest of those alone, subscribed or not") {
   Guarded hub({.series = 1000});
   std::vector<std::string> patterns{"device:plant-777", "device:*-9?"};
   for (int i = 0; i < 98; ++i) patterns.push_back("device:plant-1" + std::to_string(i) + "-*");
