@@ -42,7 +42,7 @@ void see_who(AlertsOptions& given) {
   if (given.by.empty() && user != nullptr) given.by = user;
   const passwd* login = given.by.empty() ? ::getpwuid(::geteuid()) : nullptr;
   if (login != nullptr) given.by = login->pw_name;
-  if (given.by.empty()) throw CLI::RequiredError("--by WHO, as $USER is not set,");
+  if (given.by.empty()) throw CLI::RequiredError("--by WHO, as neither $USER nor the login says who,");
 }
 
 // --stage STAGE or PIPELINE/STAGE.
@@ -117,10 +117,13 @@ class Commands {
     command->add_option("--until", given_->until, "Only before this time")->check(moment());
   }
 
-  void add_person(CLI::App* command, const char* why) {
-    command->add_option("--by", given_->by, "Who does it; default: $USER, else the login name");
-    command->add_option("--comment", given_->comment, why);
+  void add_incident(CLI::App* command) { command->add_option("INCIDENT", given_->name, "An incident, or a key")->required(); }
+
+  void add_who(CLI::App* command, const std::string& who) {
+    command->add_option("--by", given_->by, who + "; default: $USER, else the login name");
   }
+
+  void add_reason(CLI::App* command, const char* why) { command->add_option("--comment", given_->comment, why); }
 
   AlertsOptions& given() { return *given_; }
 
@@ -129,6 +132,95 @@ class Commands {
   CLI::App& alerts_;
   Program& program_;
 };
+
+void add_list(Commands& commands) {
+  AlertsOptions& given = commands.given();
+  CLI::App* list = commands.add_with_format("list", "List incidents, newest first.", list_alerts);
+  list->add_option("--state", given.state, "Only those in this state; open: all but OK")
+      ->transform(CLI::IsMember({"open", "FIRING", "RECOVERING", "LATCHED", "OK"}, CLI::ignore_case));
+  commands.add_filters(list);
+  commands.add_span(list);
+  list->add_option("--limit", given.limit, "At most so many")->check(CLI::Range(1, 100'000))->capture_default_str();
+}
+
+void add_show(Commands& commands) {
+  CLI::App* show = commands.add_with_format("show", "Show an incident's timeline, and who was told.", show_alert);
+  commands.add_incident(show);
+}
+
+void add_ack(Commands& commands) {
+  CLI::App* ack =
+      commands.add_with_format("ack", "Acknowledge what is open, through the running instance.", acknowledge_alert, see_who);
+  commands.add_incident(ack);
+  commands.add_who(ack, "Who does it");
+  commands.add_reason(ack, "What to add");
+}
+
+void add_comment(Commands& commands) {
+  CLI::App* comment = commands.add_with_format("comment", "Add to an incident's timeline, through the running instance.",
+                                               comment_on_alert, see_who);
+  commands.add_incident(comment);
+  comment->add_option("TEXT", commands.given().comment, "What there is to say")->required()->check([](const std::string& text) {
+    return text.empty() ? "is empty" : "";
+  });
+  commands.add_who(comment, "Who says it");
+}
+
+void see_silence(AlertsOptions& given) {
+  see_who(given);
+  see_span(given);
+  if (given.once && given.key.empty()) throw CLI::RequiredError("--key KEY, as --once is of one key,");
+}
+
+void add_silence(Commands& commands) {
+  AlertsOptions& given = commands.given();
+  CLI::App* silence = commands.add_with_format("silence", "Tell nobody of the alerts that match, through the running instance.",
+                                               silence_alerts, see_silence);
+  commands.add_matchers(silence);
+  silence->add_option("--for", given.lasting, "How long, such as 2h")->check(duration());
+  silence->add_option("--to", given.to, "Until when, in place of --for")->check(moment());
+  auto* in = silence->add_option("--in", given.in, "When it begins, from now on")->check(duration())->capture_default_str();
+  auto* from = silence->add_option("--from", given.from, "When it begins, in place of --in")->check(moment())->excludes(in);
+  silence->add_flag("--once", given.once, "Until the alert ends that is open of --key, if that is sooner")
+      ->excludes(in)
+      ->excludes(from);
+  silence->add_option("--id", given.id, "What it is called; a name is made if not given");
+  commands.add_who(silence, "Who does it");
+  commands.add_reason(silence, "Why");
+}
+
+void see_unsilence(AlertsOptions& given) {
+  see_who(given);
+  if (given.id.empty() && given.rule.empty() && given.key.empty() && given.labels.empty() && !given.all)
+    throw CLI::RequiredError("SILENCE, or --rule, --key, --label, or --all for one that mutes everything,");
+}
+
+void add_unsilence(Commands& commands) {
+  AlertsOptions& given = commands.given();
+  CLI::App* unsilence =
+      commands.add_with_format("unsilence", "End a silence, or those of just these patterns.", unsilence_alerts, see_unsilence);
+  unsilence->add_option("SILENCE", given.id, "What it is called");
+  commands.add_matchers(unsilence);
+  commands.add_who(unsilence, "Who does it");
+  unsilence->add_flag("--all", given.all, "Those that mute every rule and key");
+}
+
+void add_silences(Commands& commands) {
+  CLI::App* silences = commands.add_with_format("silences", "List silences that hold or will.", list_silences);
+  commands.add_stage(silences);
+  silences->add_flag("--all", commands.given().all, "Those that are over, too");
+}
+
+void add_export(Commands& commands) {
+  CLI::App* exporting =
+      commands.add("export", "Write every event, oldest first, for other programs.", export_events, [](AlertsOptions& asked) {
+        if (asked.format == "text") asked.format = "csv";
+      });
+  exporting->add_option("--format", commands.given().format, "csv or jsonl, one JSON object a line; default csv")
+      ->check(CLI::IsMember({"csv", "jsonl"}));
+  commands.add_filters(exporting);
+  commands.add_span(exporting);
+}
 
 }  // namespace
 
@@ -148,72 +240,8 @@ void add_alerts(CLI::App& app, Program& program) {
   CLI::App* alerts = app.add_subcommand("alerts", "List, show, acknowledge and silence alerts.");
   alerts->require_subcommand(1);
   Commands commands(*alerts, program);
-  AlertsOptions& given = commands.given();
-
-  CLI::App* list = commands.add_with_format("list", "List incidents, newest first.", list_alerts);
-  list->add_option("--state", given.state, "Only those in this state; open: all but OK")
-      ->transform(CLI::IsMember({"open", "FIRING", "RECOVERING", "LATCHED", "OK"}, CLI::ignore_case));
-  commands.add_filters(list);
-  commands.add_span(list);
-  list->add_option("--limit", given.limit, "At most so many")->check(CLI::Range(1, 100'000))->capture_default_str();
-
-  CLI::App* show = commands.add_with_format("show", "Show an incident's timeline, and who was told.", show_alert);
-  show->add_option("INCIDENT", given.name, "An incident, or a key")->required();
-
-  CLI::App* ack =
-      commands.add_with_format("ack", "Acknowledge what is open, through the running instance.", acknowledge_alert, see_who);
-  ack->add_option("INCIDENT", given.name, "An incident, or a key")->required();
-  commands.add_person(ack, "What to add");
-
-  CLI::App* comment = commands.add_with_format("comment", "Add to an incident's timeline, through the running instance.",
-                                               comment_on_alert, see_who);
-  comment->add_option("INCIDENT", given.name, "An incident, or a key")->required();
-  comment->add_option("TEXT", given.comment, "What there is to say")->required()->check([](const std::string& text) {
-    return text.empty() ? "is empty" : "";
-  });
-  comment->add_option("--by", given.by, "Who says it; default: $USER, else the login name");
-
-  CLI::App* silence = commands.add_with_format("silence", "Tell nobody of the alerts that match, through the running instance.",
-                                               silence_alerts, [](AlertsOptions& asked) {
-                                                 see_who(asked);
-                                                 see_span(asked);
-                                                 if (asked.once && asked.key.empty())
-                                                   throw CLI::RequiredError("--key KEY, as --once is of one key,");
-                                               });
-  commands.add_matchers(silence);
-  silence->add_option("--for", given.lasting, "How long, such as 2h")->check(duration());
-  silence->add_option("--to", given.to, "Until when, in place of --for")->check(moment());
-  auto* in = silence->add_option("--in", given.in, "When it begins, from now on")->check(duration())->capture_default_str();
-  auto* from = silence->add_option("--from", given.from, "When it begins, in place of --in")->check(moment())->excludes(in);
-  silence->add_flag("--once", given.once, "Until the alert ends that is open of --key, if that is sooner")
-      ->excludes(in)
-      ->excludes(from);
-  silence->add_option("--id", given.id, "What it is called; a name is made if not given");
-  commands.add_person(silence, "Why");
-
-  CLI::App* unsilence = commands.add_with_format(
-      "unsilence", "End a silence, or those of just these patterns.", unsilence_alerts, [](AlertsOptions& asked) {
-        see_who(asked);
-        if (asked.id.empty() && asked.rule.empty() && asked.key.empty() && asked.labels.empty() && !asked.all)
-          throw CLI::RequiredError("SILENCE, or --rule, --key, --label, or --all for one that mutes everything,");
-      });
-  unsilence->add_option("SILENCE", given.id, "What it is called");
-  commands.add_matchers(unsilence);
-  unsilence->add_option("--by", given.by, "Who does it; default: $USER, else the login name");
-  unsilence->add_flag("--all", given.all, "Those that mute every rule and key");
-
-  CLI::App* silences = commands.add_with_format("silences", "List silences that hold or will.", list_silences);
-  commands.add_stage(silences);
-  silences->add_flag("--all", given.all, "Those that are over, too");
-
-  CLI::App* exporting =
-      commands.add("export", "Write every event, oldest first, for other programs.", export_events, [](AlertsOptions& asked) {
-        if (asked.format == "text") asked.format = "csv";
-      });
-  exporting->add_option("--format", given.format, "csv or jsonl, one JSON object a line; default csv")
-      ->check(CLI::IsMember({"csv", "jsonl"}));
-  commands.add_filters(exporting);
-  commands.add_span(exporting);
+  for (auto* add : {add_list, add_show, add_ack, add_comment, add_silence, add_unsilence, add_silences, add_export})
+    add(commands);
 }
 
 }  // namespace millrace::cli

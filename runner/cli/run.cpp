@@ -67,6 +67,14 @@ std::string nothing_in(const std::string& path) {
   return fmt::format("{}: cannot read the file: {}", path, readable ? "" : readable.error().what);
 }
 
+supervise::Supervisor::Options options_of(const RunOptions& given, const Program& program) {
+  supervise::Supervisor::Options options;
+  for (const std::string& path : given.paths) options.paths.emplace_back(path);
+  options.page = program.page;
+  options.on_page = [](std::string_view address) { fmt::print(stderr, "millrace: page {}\n", address); };
+  return options;
+}
+
 int run(const RunOptions& given, const Program& program) {
   Log log = terminal_log();
   Result<Duration> drain = config::parse_duration(given.drain);
@@ -95,14 +103,11 @@ int run(const RunOptions& given, const Program& program) {
   std::optional<std::string> listen;
   if (!given.listen.empty()) listen = given.listen;
   graph::Loader loader(program.plugins, config::process_environment(), supervise::listen_check(listen));
-  supervise::Supervisor::Options options;
-  for (const std::string& path : given.paths) options.paths.emplace_back(path);
+  supervise::Supervisor::Options options = options_of(given, program);
   options.data_folder = folder->path();
   options.listen = listen;
   options.drain = *drain;
-  options.page = program.page;
   options.log = log;
-  options.on_page = [](std::string_view address) { fmt::print(stderr, "millrace: page {}\n", address); };
   SystemClock clock;
   RunningStages stages;
   api::AlertActions actions(stages, clock);
