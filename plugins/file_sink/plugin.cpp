@@ -24,14 +24,12 @@ class FileSink final : public Sink, public Preflight {
       f.field("append", &Config::append)
           .doc(
               "Writes behind what the file holds. `false` empties it at every start of Millrace, with whatever an earlier run "
-              "settled; a "
-              "reload leaves a file that this run has begun.");
+              "settled; a reload leaves a file that this run has begun.");
       f.field("envelope", &Config::envelope).doc("Puts `device`, `time`, `kind` and `meta` around the record's fields.");
       f.choice("sync", &Config::sync, {{"os", false}, {"always", true}})
           .doc(
               "`os` hands the data to the operating system, which a kill of the process cannot undo; `always` also waits for "
-              "the "
-              "disk at every batch, against a power failure.");
+              "the disk at every batch, against a power failure.");
     }
   };
 

@@ -103,8 +103,7 @@ void Lua::Config::describe(config::Fields<Config>& f) {
   f.field("instructions", &Config::instructions)
       .doc(
           "What one call of the script may do, work inside library functions included. Beyond it the record is rejected and "
-          "the "
-          "script starts afresh.")
+          "the script starts afresh.")
       .min(std::uint64_t{1000})
       .max(std::uint64_t{1000000000});
   f.field("tick", &Config::tick)

@@ -14,8 +14,7 @@ void Listen::describe(config::Fields<Listen>& f) {
   f.choice("auth", &Listen::auth, {{"auto", Auth::automatic}, {"required", Auth::required}, {"none", Auth::none}})
       .doc(
           "Whether whoever comes must bring a token that `millrace token` has minted: `auto` asks for one beyond loopback, "
-          "`none` "
-          "lets everybody who reaches the address do everything.");
+          "`none` lets everybody who reaches the address do everything.");
   f.field("token_keys", &Listen::token_keys)
       .doc(
           "File of the keys that sign and verify tokens, readable by its owner alone; `token.keys` in the data folder if not "
@@ -118,8 +117,8 @@ void TestCase::describe(config::Fields<TestCase>& f) {
   f.field("input", &TestCase::input)
       .doc(
           "What happens, in the order of time: records, `{at: 20s, device: a}` with all other keys as fields, or `{time, "
-          "device, "
-          "fields}`; and controls: `start`, `tick`, `flush`, `ack`, `silence`, `unsilence`, `restart`, `outage`, `reload`.")
+          "device, fields}`; and controls: `start`, `tick`, `flush`, `ack`, `silence`, `unsilence`, `restart`, `outage`, "
+          "`reload`.")
       .required();
   f.field("expect", &TestCase::expect)
       .doc("What must come out; a row names the members it cares for, `at` being its time from the start.")
