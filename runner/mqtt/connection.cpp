@@ -124,6 +124,7 @@ struct Connection::Impl {
     if (e.get_return_code() > 0) return "refused the connection: " + refusal(e.get_return_code(), broker);
     std::string why = e.get_message().empty() ? "no connection" : e.get_message();
     const std::string address = paho_address(broker.broker).value();
+    // Without TLS only the network is asked why, which mostly says so at once; the library has waited its full time already.
     std::string problem = secure() ? tls_problem(address, broker.tls, broker.connect_timeout, stop)
                                    : network_problem(address, std::min<Duration>(broker.connect_timeout, 2s), stop);
     if (!problem.empty()) why = std::move(problem);
