@@ -148,6 +148,116 @@ double quantile(std::vector<double>& values, double part) {
   return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1))];
 }
 
+/// All clients, and the epoll that says which of them have something to read, by their place.
+struct Crowd {
+  int poll = ::epoll_create1(EPOLL_CLOEXEC);
+  std::vector<Client> clients;
+
+  explicit Crowd(const Options& options) {
+    for (int i = 0; i < options.clients; ++i) clients.push_back(connect_client(options));
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      finish_upgrade(clients[i], options);
+      epoll_event event{.events = EPOLLIN, .data = {.u32 = static_cast<std::uint32_t>(i)}};
+      ::epoll_ctl(poll, EPOLL_CTL_ADD, clients[i].socket, &event);
+    }
+    if (!options.hello.empty()) ::sleep(3);  // nobody says when the last subscription is known
+  }
+};
+
+/// Broadcasts that are begun, and land once every client of the crowd has them.
+class Broadcasts {
+ public:
+  Broadcasts(const Options& options, Crowd& crowd)
+      : options_(options),
+        crowd_(crowd),
+        most_(options.broadcasts),
+        landed_(static_cast<std::size_t>(most_) + 1),
+        began_(static_cast<std::size_t>(most_) + 1) {}
+
+  /// Until all have landed; false if that comes to nothing, of which it has told.
+  bool run() {
+    while (done_ < most()) {
+      begin();
+      bool paced = options_.rate > 0 && begun_ < most_;
+      int ready = ::epoll_wait(crowd_.poll, events_.data(), static_cast<int>(events_.size()), paced ? 1 : 10'000);
+      if (ready == 0 && paced) continue;
+      // Pings come even when messages do not.
+      if (ready <= 0 || Clock::now() - last_landed_ > std::chrono::seconds(10)) {
+        std::cerr << "nothing came for 10 s: " << done_ << " of " << begun_ << " broadcasts landed\n";
+        return false;
+      }
+      auto now = Clock::now();
+      for (int i = 0; i < ready; ++i)
+        if (!read(now, crowd_.clients[events_[static_cast<std::size_t>(i)].data.u32])) return false;
+      while (done_ < begun_ && landed_[static_cast<std::size_t>(done_) + 1] == options_.clients) ++done_;
+    }
+    took_ = seconds_since(start_);
+    return true;
+  }
+
+  /// Says what they cost.
+  void report(double cpu_us, double memory) {
+    double deliveries = static_cast<double>(most_) * options_.clients;
+    std::fprintf(stderr, "{\"deliveries\":%.0f,\"seconds\":%.3f,\"per_second\":%.0f", deliveries, took_, deliveries / took_);
+    std::fprintf(stderr, ",\"median_ms\":%.2f", quantile(latencies_, 0.5));
+    std::fprintf(stderr, ",\"p99_ms\":%.2f", quantile(latencies_, 0.99));
+    if (options_.pid != 0)
+      std::fprintf(stderr, ",\"cpu_us_per_delivery\":%.3f,\"kib_per_connection\":%.2f", cpu_us / deliveries, memory);
+    std::fprintf(stderr, "}\n");
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  static double seconds_since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
+
+  /// How many there are to be: once the time is over, no more than have begun.
+  long most() {
+    if (options_.seconds > 0 && seconds_since(start_) > options_.seconds) most_ = std::max(begun_, 1L);
+    return most_;
+  }
+
+  bool due() const {
+    if (begun_ == most_) return false;
+    if (options_.rate == 0) return begun_ - done_ < options_.in_flight;
+    return static_cast<double>(begun_) < seconds_since(start_) * options_.rate;
+  }
+
+  void begin() {
+    for (; due(); ++begun_) {
+      std::cout << options_.command << '\n';
+      began_[static_cast<std::size_t>(begun_) + 1] = Clock::now();
+    }
+    std::cout.flush();
+  }
+
+  bool read(Clock::time_point now, Client& client) {
+    ssize_t bytes = ::recv(client.socket, buffer_.data(), buffer_.size(), 0);
+    if (bytes == 0) std::cerr << "the server has closed a connection\n";
+    if (bytes <= 0) return bytes < 0;
+    long before = client.messages;
+    client.read(buffer_.data(), static_cast<std::size_t>(bytes), options_.marker);
+    for (long n = before + 1; n <= client.messages && n <= most_; ++n) {
+      ++landed_[static_cast<std::size_t>(n)];
+      last_landed_ = now;
+      if (++delivered_ % 100 == 0) latencies_.push_back(seconds_since(began_[static_cast<std::size_t>(n)]) * 1000);
+    }
+    return true;
+  }
+
+  const Options& options_;
+  Crowd& crowd_;
+  long most_, begun_ = 0, done_ = 0;
+  std::vector<long> landed_;              ///< how many clients have the n-th
+  std::vector<Clock::time_point> began_;  ///< the n-th
+  std::vector<double> latencies_;         ///< ms, of each hundredth delivery
+  long delivered_ = 0;
+  Clock::time_point start_ = Clock::now(), last_landed_ = start_;
+  double took_ = 0;
+  std::vector<char> buffer_ = std::vector<char>(256U << 10U);
+  std::vector<epoll_event> events_ = std::vector<epoll_event>(1024);
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -169,19 +279,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   long resident = options.pid != 0 ? resident_of(options.pid) : 0;
-  int poll = ::epoll_create1(EPOLL_CLOEXEC);
-  std::vector<Client> clients;
-  for (int i = 0; i < options.clients; ++i) {
-    clients.push_back(connect_client(options));
-  }
-  for (int i = 0; i < options.clients; ++i) {
-    Client& client = clients[static_cast<std::size_t>(i)];
-    finish_upgrade(client, options);
-    epoll_event event{.events = EPOLLIN, .data = {.u32 = static_cast<std::uint32_t>(i)}};
-    ::epoll_ctl(poll, EPOLL_CTL_ADD, client.socket, &event);
-  }
-
-  if (!options.hello.empty()) ::sleep(3);  // nobody says when the last subscription is known
+  Crowd crowd(options);
   double memory = options.pid != 0 ? static_cast<double>(resident_of(options.pid) - resident) / options.clients : 0;
   if (options.idle) {
     std::fprintf(stderr, "{\"clients\":%d,\"kib_per_connection\":%.2f}\n", options.clients, memory);
@@ -189,69 +287,8 @@ int main(int argc, char** argv) {
     return 0;
   }
 
-  std::vector<long> landed(static_cast<std::size_t>(options.broadcasts) + 1);  ///< how many clients have the n-th
-  long begun = 0, done = 0;
-  using Clock = std::chrono::steady_clock;
-  std::vector<Clock::time_point> began(static_cast<std::size_t>(options.broadcasts) + 1);
-  std::vector<double> latencies;  ///< ms, of each hundredth delivery
-  long delivered = 0;
-  double cpu_before = options.pid != 0 ? cpu_of(options.pid) : 0;
-  auto start = Clock::now();
-  std::vector<char> buffer(256U << 10U);
-  std::vector<epoll_event> events(1024);
-  auto last_landed = start;
-  auto wanted = [&] {
-    bool late = options.seconds > 0 && std::chrono::duration<double>(Clock::now() - start).count() > options.seconds;
-    if (late) options.broadcasts = std::max(begun, 1L);
-    return options.broadcasts;
-  };
-  while (done < wanted()) {
-    auto due = [&] {
-      if (begun == options.broadcasts) return false;
-      if (options.rate == 0) return begun - done < options.in_flight;
-      return static_cast<double>(begun) < std::chrono::duration<double>(Clock::now() - start).count() * options.rate;
-    };
-    for (; due(); ++begun) {
-      std::cout << options.command << '\n';
-      began[static_cast<std::size_t>(begun) + 1] = Clock::now();
-    }
-    std::cout.flush();
-    bool paced = options.rate > 0 && begun < options.broadcasts;
-    int ready = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), paced ? 1 : 10'000);
-    if (ready == 0 && paced) continue;
-    // Pings come even when messages do not.
-    if (ready <= 0 || Clock::now() - last_landed > std::chrono::seconds(10)) {
-      std::cerr << "nothing came for 10 s: " << done << " of " << begun << " broadcasts landed\n";
-      return 1;
-    }
-    auto now = Clock::now();
-    for (int i = 0; i < ready; ++i) {
-      Client& client = clients[events[static_cast<std::size_t>(i)].data.u32];
-      ssize_t bytes = ::recv(client.socket, buffer.data(), buffer.size(), 0);
-      if (bytes == 0) {
-        std::cerr << "the server has closed a connection\n";
-        return 1;
-      }
-      if (bytes < 0) continue;
-      long before = client.messages;
-      client.read(buffer.data(), static_cast<std::size_t>(bytes), options.marker);
-      for (long n = before + 1; n <= client.messages && n <= options.broadcasts; ++n) {
-        ++landed[static_cast<std::size_t>(n)];
-        last_landed = now;
-        if (++delivered % 100 == 0)
-          latencies.push_back(
-              std::chrono::duration<double, std::milli>(Clock::now() - began[static_cast<std::size_t>(n)]).count());
-      }
-    }
-    while (done < begun && landed[static_cast<std::size_t>(done) + 1] == options.clients) ++done;
-  }
-  auto seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  double deliveries = static_cast<double>(options.broadcasts) * options.clients;
-  std::fprintf(stderr, "{\"deliveries\":%.0f,\"seconds\":%.3f,\"per_second\":%.0f", deliveries, seconds, deliveries / seconds);
-  std::fprintf(stderr, ",\"median_ms\":%.2f", quantile(latencies, 0.5));
-  std::fprintf(stderr, ",\"p99_ms\":%.2f", quantile(latencies, 0.99));
-  if (options.pid != 0)
-    std::fprintf(stderr, ",\"cpu_us_per_delivery\":%.3f,\"kib_per_connection\":%.2f",
-                 (cpu_of(options.pid) - cpu_before) / deliveries, memory);
-  std::fprintf(stderr, "}\n");
+  double cpu = options.pid != 0 ? cpu_of(options.pid) : 0;
+  Broadcasts broadcasts(options, crowd);
+  if (!broadcasts.run()) return 1;
+  broadcasts.report(options.pid != 0 ? cpu_of(options.pid) - cpu : 0, memory);
 }
