@@ -3,10 +3,8 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -14,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "broken.h"
 #include "plugins/signalr/attachment.h"
 #include "plugins/signalr/methods.h"
 #include "runner/http/access.h"
@@ -33,10 +32,7 @@ using namespace millrace::signalr;
 
 std::string current;
 
-[[noreturn]] void broken(std::string_view promise) {
-  std::cerr << "broken: " << promise << "\nscript:\n" << current << "\n";
-  std::abort();
-}
+[[noreturn]] void broken(std::string_view promise) { millrace::fuzz::broken(promise, current); }
 
 /// Runs what is posted when it is told to; timers are due at once then.
 class ScriptLoop final : public http::Loop {

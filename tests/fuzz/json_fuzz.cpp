@@ -1,10 +1,9 @@
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "broken.h"
 #include "runner/stage/json.h"
 
 // Three promises of the decoder, held against any bytes: what it accepts is JSON to an independent parser too and comes back
@@ -14,11 +13,7 @@
 namespace {
 
 using namespace millrace;
-
-[[noreturn]] void broken(std::string_view promise, std::string_view input) {
-  std::cerr << "broken: " << promise << "\ninput: " << input << "\n";
-  std::abort();
-}
+using fuzz::broken;
 
 std::string encoded(const Batch& batch) {
   std::string out;

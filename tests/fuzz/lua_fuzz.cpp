@@ -1,10 +1,9 @@
 #include <array>
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <string_view>
 
+#include "broken.h"
 #include "runner/lua/script.h"
 #include "runner/stage/json.h"
 
@@ -15,6 +14,7 @@
 namespace {
 
 using namespace millrace;
+using millrace::fuzz::broken;
 
 constexpr std::string_view kRecords =
     R"([{"n":1,"r":1.5,"s":"text","z":null,"o":{"x":1,"p":{"y":[1,{"k":2}]}},"l":[1,[2,3],{"v":4}],"e":[],"f":{}},{"l":[],"o":{}},{}])";
@@ -75,11 +75,6 @@ constexpr std::array<std::string_view, 56> kStatements{"a = record",
                                                        "error(a)",
                                                        "do return a end",
                                                        "do return out end"};
-
-[[noreturn]] void broken(std::string_view promise, std::string_view script) {
-  std::cerr << "broken: " << promise << "\nscript: " << script << "\n";
-  std::abort();
-}
 
 std::string script_of(std::string_view input) {
   constexpr std::string_view kRaw = "lua:";

@@ -1,9 +1,8 @@
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <string_view>
 
+#include "broken.h"
 #include "plugins/signalr/messagepack.h"
 #include "plugins/signalr/protocol.h"
 
@@ -13,11 +12,7 @@
 namespace {
 
 using namespace millrace::signalr;
-
-[[noreturn]] void broken(std::string_view promise, std::string_view input) {
-  std::cerr << "broken: " << promise << "\ninput: " << input << "\n";
-  std::abort();
-}
+using millrace::fuzz::broken;
 
 void check_messages(std::string_view bytes) {
   const Protocol& protocol = messagepack_protocol();

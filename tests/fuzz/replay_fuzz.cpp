@@ -1,15 +1,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <iostream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "broken.h"
 #include "plugins/signalr/outgoing.h"
 #include "plugins/signalr/replay.h"
 
@@ -21,11 +20,7 @@
 namespace {
 
 using namespace millrace::signalr;
-
-[[noreturn]] void broken(std::string_view promise) {
-  std::cerr << "broken: " << promise << "\n";
-  std::abort();
-}
+using millrace::fuzz::broken;
 
 constexpr std::size_t unit = 8;  ///< bytes of each message: a letter, a number, padding
 constexpr std::size_t replay_limit = 100, queue_limit = 200;

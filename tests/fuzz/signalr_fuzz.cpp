@@ -1,9 +1,8 @@
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <string_view>
 
+#include "broken.h"
 #include "plugins/signalr/handshake.h"
 #include "plugins/signalr/negotiate.h"
 #include "plugins/signalr/protocol.h"
@@ -14,11 +13,7 @@
 namespace {
 
 using namespace millrace::signalr;
-
-[[noreturn]] void broken(std::string_view promise, std::string_view input) {
-  std::cerr << "broken: " << promise << "\ninput: " << input << "\n";
-  std::abort();
-}
+using millrace::fuzz::broken;
 
 void check_messages(std::string_view text) {
   const Protocol& json = json_protocol();

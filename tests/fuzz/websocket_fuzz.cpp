@@ -1,10 +1,9 @@
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "broken.h"
 #include "runner/http/request_head.h"
 #include "runner/http/websocket.h"
 
@@ -14,11 +13,7 @@
 namespace {
 
 using namespace millrace::http::websocket;
-
-[[noreturn]] void broken(std::string_view promise) {
-  std::cerr << "broken: " << promise << "\n";
-  std::abort();
-}
+using millrace::fuzz::broken;
 
 struct Transcript final : FrameReader::Receiver {
   std::string said, message;
