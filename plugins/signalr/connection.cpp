@@ -57,7 +57,8 @@ void Connection::flush() {
   if (cut_) return;
   while (transport_->write(queue_)) {
     if (leaving()) return;
-    if (!queue_.owed().empty()) {
+    // Who has not shaken hands may be in groups already, and be owed what they have.
+    if (active_ && !queue_.owed().empty()) {
       hub_.pay(*this);
       continue;
     }

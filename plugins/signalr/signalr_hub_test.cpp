@@ -152,6 +152,21 @@ TEST_CASE("after Subscribe a client gets its devices and their alerts, each once
   CHECK(client.count(value_of("a", 7)) == 1);
 }
 
+TEST_CASE("who is put into a group before it has shaken hands gets the group's latest when it has") {
+  Server server;
+  Batch batch;
+  batch.append().device = "a";
+  Outlet club{.target = "news", .to = Addressing{.reach = Reach::group, .name = TextTemplate::parse("club").value()}};
+  REQUIRE(server.hub().publish(std::make_shared<const Publication>(batch, club)));
+  Client client(server);
+  server.on_loop([&] { server.hub().each([&](Connection& one) { server.hub().join(one, "club"); }); });
+  server.settle();
+  client.shake_hands();
+  REQUIRE(client.read_until(R"("target":"news","arguments":[[{"device":"a",)"));
+  client.call("1", "Latest", "[]");
+  CHECK(client.count(R"("target":"news")") == 1);
+}
+
 TEST_CASE("wrong calls are answered with an error if an answer is wanted, else not at all") {
   Server server;
   Client client(server);
