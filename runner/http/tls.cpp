@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "runner/config/text_file.h"
 
@@ -97,19 +98,50 @@ Io TlsStream::read(std::span<char> into) {
   return outcome(bytes, read_waits_for_);
 }
 
+Io TlsStream::write_record(std::string_view text) {
+  ERR_clear_error();
+  int bytes = SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
+  if (bytes > 0) return {.bytes = static_cast<std::size_t>(bytes)};
+  return outcome(bytes, write_waits_for_);
+}
+
+/// Whether nothing is kept any more.
+bool TlsStream::write_kept() {
+  while (!kept_.empty() && !failed_ && open()) {
+    Io io = write_record(kept_);
+    if (io.bytes == 0) break;
+    kept_.erase(0, io.bytes);
+  }
+  if (!kept_.empty()) return false;
+  kept_ = {};
+  if (std::exchange(ending_, false)) shut_down();
+  return true;
+}
+
+void TlsStream::wait_for_kept() {
+  wait(write_waits_for_, [this, kept = times_kept_] {
+    if (kept == times_kept_ && !write_kept() && !failed_ && open()) wait_for_kept();
+  });
+}
+
 Io TlsStream::write(std::span<const std::string_view> pieces) {
   Io total;
+  bool waits = !write_kept();
   for (std::string_view piece : pieces) {
     while (!piece.empty()) {
       if (failed_ || !open()) return {.bytes = total.bytes, .closed = true};
-      ERR_clear_error();
-      int bytes = SSL_write(ssl_.get(), piece.data(), static_cast<int>(std::min<std::size_t>(piece.size(), INT_MAX)));
-      if (bytes <= 0) {
-        total.closed = outcome(bytes, write_waits_for_).closed;
-        return total;
+      if (waits) return total;
+      std::string_view record = piece.substr(0, SSL3_RT_MAX_PLAIN_LENGTH);
+      Io io = write_record(record);
+      if (io.bytes == 0 && !io.closed) {
+        kept_ = record;
+        ++times_kept_;
+        wait_for_kept();
+        waits = true;
+        io.bytes = record.size();
       }
-      total.bytes += static_cast<std::size_t>(bytes);
-      piece.remove_prefix(static_cast<std::size_t>(bytes));
+      total.bytes += io.bytes;
+      piece.remove_prefix(io.bytes);
     }
   }
   return total;
@@ -128,6 +160,14 @@ void TlsStream::when_writable(std::function<void()> ready) {
 }
 
 void TlsStream::end_writing() {
+  if (!write_kept() && !failed_ && open()) {
+    ending_ = true;
+  } else {
+    shut_down();
+  }
+}
+
+void TlsStream::shut_down() {
   if (!failed_ && open() && SSL_is_init_finished(ssl_.get())) {
     ERR_clear_error();
     SSL_shutdown(ssl_.get());

@@ -6,6 +6,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "runner/http/socket_stream.h"
 #include "runner/stage/error.h"
@@ -34,6 +36,10 @@ class TlsContext {
 };
 
 /// A connection under TLS. The handshake happens within the first reads.
+///
+/// What OpenSSL has made a record of and the socket does not take, it wants to be given again, just the same, while whoever
+/// writes here may have something else to say by then. So the piece that is under way is kept, counts as written, and goes out
+/// by itself once the socket takes it: at most one record's, 16 KiB.
 class TlsStream final : public SocketStream {
  public:
   TlsStream(std::shared_ptr<TlsContext> tls, std::shared_ptr<AsioLoop> loop, Socket socket, std::shared_ptr<Counter> open);
@@ -46,6 +52,10 @@ class TlsStream final : public SocketStream {
 
  private:
   Io outcome(int returned, Socket::wait_type& next);
+  Io write_record(std::string_view text);
+  bool write_kept();
+  void wait_for_kept();
+  void shut_down();
 
   struct Free {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
@@ -54,6 +64,9 @@ class TlsStream final : public SocketStream {
   std::unique_ptr<SSL, Free> ssl_;
   Socket::wait_type read_waits_for_ = Socket::wait_read;
   Socket::wait_type write_waits_for_ = Socket::wait_write;
+  std::string kept_;         ///< is under way
+  unsigned times_kept_ = 0;  ///< who waits for an earlier piece need not
+  bool ending_ = false;      ///< after what is kept
   bool failed_ = false;
 };
 

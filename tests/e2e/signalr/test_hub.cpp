@@ -6,7 +6,8 @@
 //   already
 //   {"retire": true}                                      closes the hub as a removed stage does, and opens a new one
 // and after each writes the hub's counters as one JSON line. Options of the hub come as JSON in the first argument; with "tls":
-// {"cert", "key"} everything is there a second time over TLS, at the port printed as "secure_port".
+// {"cert", "key"} everything is there a second time over TLS, at the port printed as "secure_port"; with "secure": true it is
+// that hub which the commands are for.
 
 #include <fmt/core.h>
 
@@ -328,5 +329,5 @@ int main(int argc, char** argv) {
     return 1;
   }
   std::cout << json{{"port", *port}, {"secure_port", *secure_port}} << std::endl;
-  serve(site);
+  serve(argument.value("secure", false) ? *secure : site);
 }
