@@ -326,7 +326,7 @@ void Hub::pay(Connection& connection) {
   append_shaped(*frame, *connection.protocol(), channel->target, channel->shape, records);
   frame->records = static_cast<std::uint32_t>(records.size());
   counters_.frames.add();
-  connection.queue_.push_last(std::move(frame));
+  connection.queue_.push_owed(std::move(frame));
 }
 
 std::vector<Encoded> Hub::latest(const Connection& connection, const std::vector<std::string>& groups) const {

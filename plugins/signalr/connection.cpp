@@ -124,7 +124,7 @@ void Connection::close(End why, std::string_view error, bool allow_reconnect) {
   // Else the client would take the end for a cut.
   if (queue_.replay()) hub_.forget_token(*this);
   if (cut_) return hub_.doom(*this);
-  if (why == End::slow || queue_.paused()) queue_.discard();
+  if (why == End::slow) queue_.discard();
   if (active_ && protocol_ != &plain_protocol()) {
     std::string message;
     protocol_->append_close(message, error, allow_reconnect);

@@ -71,7 +71,12 @@ Outgoing::Pushed Outgoing::push(SharedFrame frame) {
   return pushed;
 }
 
-void Outgoing::push_last(SharedFrame frame) { append(std::move(frame)); }
+void Outgoing::push_owed(SharedFrame frame) { append(std::move(frame)); }
+
+void Outgoing::push_last(SharedFrame frame) {
+  append(std::move(frame));
+  ++last_words_;
+}
 
 void Outgoing::append(SharedFrame frame) {
   bytes_ += frame->bytes.size();
@@ -121,7 +126,7 @@ std::size_t Outgoing::front(std::span<std::string_view> pieces) const {
   for (std::size_t i = head_; i < frames_.size() && count < pieces.size(); ++i) {
     const Frame& frame = *frames_[i];
     bool begun = i == head_ && sent_ > 0;
-    if (replay_ && frame.messages > 0 && !begun) {
+    if (replay_ && last_words_ == 0 && frame.messages > 0 && !begun) {
       if (room == 0) break;
       room -= std::min(room, frame.bytes.size());
     }
@@ -164,6 +169,11 @@ void Outgoing::cut() {
     frames_[head_++].reset();  // a numbered one is in the replay
     sent_ = 0;
   }
+  for (; last_words_ > 0 && !none_waits(); --last_words_) {
+    bytes_ -= frames_.back()->bytes.size();
+    frames_.pop_back();
+  }
+  last_words_ = 0;
   if (replay_) replay_->cut();
 }
 

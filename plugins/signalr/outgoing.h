@@ -56,7 +56,11 @@ class Outgoing {
 
   Pushed push(SharedFrame frame);
 
-  /// Puts a frame in whatever the limit: for the last words to a client that goes.
+  /// Puts in what the client is owed, whatever the limit.
+  void push_owed(SharedFrame frame);
+
+  /// Puts in the last words to a client that goes, whatever the limit. They would not get out if what stands before them had to
+  /// wait for a client that nobody listens to any more: from now on nothing waits for an acknowledgement.
   void push_last(SharedFrame frame);
 
   /// Whether push() of so many bytes would simply queue them.
@@ -84,9 +88,9 @@ class Outgoing {
   Replay* replay() { return replay_.get(); }
 
   /// Whether numbered frames have to wait for an acknowledgement.
-  bool paused() const { return replay_ && replay_->full(); }
+  bool paused() const { return replay_ && last_words_ == 0 && replay_->full(); }
 
-  /// The connection is cut: what it has taken of a frame does not count.
+  /// The connection is cut: what it has taken of a frame does not count, and last words are not for the next one.
   void cut();
 
   Owed& owed() { return owed_; }
@@ -103,8 +107,9 @@ class Outgoing {
   SlowClient policy_;
   std::vector<SharedFrame> frames_;  ///< from head_ on
   std::size_t head_ = 0;
-  std::size_t sent_ = 0;   ///< of the frame at head_
-  std::size_t bytes_ = 0;  ///< unsent
+  std::size_t sent_ = 0;        ///< of the frame at head_
+  std::size_t bytes_ = 0;       ///< unsent
+  std::size_t last_words_ = 0;  ///< how many frames were put in as such
   Owed owed_;
   std::unique_ptr<Replay> replay_;
 };

@@ -161,3 +161,39 @@ TEST_CASE("a client's messages are counted, and repeated ones are not fresh") {
   CHECK(receipts.sequence(4));
   CHECK(receipts.fresh());
 }
+
+TEST_CASE("last words wait for no acknowledgement, nor does what stands before them") {
+  Outgoing queue = numbering(4);
+  for (char c : {'a', 'b', 'c'}) queue.push(frame(c, 3));
+  queue.sent(3);
+  queue.push_last(frame('C', 2, 0));
+  queue.push_last(frame('X', 1, 0));
+  CHECK(next(queue) == "bbbcccCCX");
+  CHECK_FALSE(queue.paused());
+  queue.sent(9);
+  CHECK(queue.empty());
+}
+
+TEST_CASE("last words that a cut has kept from going out are not for the next connection") {
+  Outgoing queue = numbering(100);
+  for (char c : {'a', 'b', 'c'}) queue.push(frame(c, 2));
+  queue.push_last(frame('X', 3, 0));
+  queue.sent(3);
+  queue.cut();
+  queue.replay()->begin(frame('S', 1, 0));
+  CHECK(next(queue) == "Saabb");
+  queue.sent(5);
+  CHECK(next(queue) == "cc");
+  queue.sent(2);
+  CHECK(queue.empty());
+  CHECK(queue.bytes() == 0);
+  SECTION("half of them were out") {
+    queue.push_last(frame('X', 3, 0));
+    queue.sent(1);
+    queue.cut();
+    CHECK(queue.bytes() == 0);
+    queue.push(frame('d', 2));
+    queue.replay()->begin(frame('S', 1, 0));
+    CHECK(next(queue) == "Saabbcc");
+  }
+}
