@@ -261,6 +261,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void leave_scope(Connection& connection);
   void withdraw(Connection& connection);
   void owe_groups(Connection& connection, const Names& names);
+  void revoke_token(Connection& connection);
   void expire(Connection& connection);
   void connect_again(const http::Request& request, http::Exchange exchange, Connection& connection);
   void resume(const http::Request& request, http::Exchange exchange, Connection& connection);

@@ -63,14 +63,19 @@ void Hub::withdraw(Connection& connection) {
   leave_scope(connection);
 }
 
+/// So that the client does not try to go on with what has ended. One that polls fetches the Close by its token, and nothing
+/// else.
+void Hub::revoke_token(Connection& connection) {
+  if (connection.transport_->framing() != Framing::body) forget_token(connection);
+}
+
 void Hub::expire(Connection& connection) {
-  // So that the client does not try to go on with what has ended.
-  forget_token(connection);
+  revoke_token(connection);
   connection.close(End::expired, {}, true);
 }
 
 void Hub::expel(Connection& connection, std::string_view reason) {
-  forget_token(connection);
+  revoke_token(connection);
   connection.close(End::expelled, reason, false);
 }
 

@@ -132,6 +132,22 @@ TEST_CASE("long polling: a connection that the server closes says so, then ends 
   CHECK(status_of(server.ask("GET", query)) == 404);
 }
 
+TEST_CASE("long polling: a client that is sent away between two polls is told by the next, and can do nothing else") {
+  Server server;
+  auto query = server.polling();
+  std::promise<void> expelled;
+  server.listener.routes().loop()->post([&] {
+    Hub& hub = server.attachment->hub();
+    for (const auto& client : hub.audience({.reach = Reach::all})) hub.expel(*client, "Go home.");
+    expelled.set_value();
+  });
+  expelled.get_future().get();
+  CHECK(status_of(server.ask("POST", query, "{\"type\":6}\x1e")) == 404);
+  CHECK(body_of(server.ask("GET", query)) == "{\"type\":7,\"error\":\"Go home.\"}\x1e");
+  CHECK(status_of(server.ask("GET", query)) == 204);
+  CHECK(status_of(server.ask("GET", query)) == 404);
+}
+
 TEST_CASE("long polling: an idle poll is answered with nothing") {
   Server server({.poll_timeout = HubOptions::Time(40)});
   auto query = server.polling();
