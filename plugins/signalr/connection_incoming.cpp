@@ -153,6 +153,7 @@ void Connection::allow_more(Time now) {
   allowed_at_ = now;
   if (!held_ || allowed_ < 1) return;
   held_ = false;
+  last_received_ = now;  // it has said what is looked at now, and more that is not read yet
   consume();
   received_all();
   if (held_ || leaving()) return;

@@ -159,6 +159,29 @@ TEST_CASE("a flood of calls is held back without loss, and others are served mea
   CHECK(server.counters().clients.value() == 2);
 }
 
+TEST_CASE("a client is not silent while what it has said waits because it came too fast") {
+  HubOptions options;
+  options.message_rate = 1;
+  options.client_timeout = std::chrono::minutes(10);
+  LiveHub server(options);
+  HubClient client(server);  // whose handshake was a message
+  std::string pings;
+  for (int i = 0; i < 3; ++i) pings += "{\"type\":6}\x1e";
+  client.send(client_frame(0x81, pings));
+  while (server.counters().held.value() == 0) server.settle();
+  std::vector<bool> gone;
+  server.on_loop([&] {
+    auto now = http::Loop::Clock::now();
+    server.hub().each([&](Connection& one) {
+      for (int i = 0; i < 4; ++i) {
+        one.tick(now += options.client_timeout);
+        gone.push_back(one.gone());
+      }
+    });
+  });
+  CHECK(gone == std::vector<bool>{false, false, false, true});
+}
+
 TEST_CASE("a message in fragments, with pings between them, is one message") {
   LiveHub server;
   HubClient client(server);
