@@ -13,6 +13,7 @@
 #include "runner/mqtt/broker.h"
 #include "runner/mqtt/connection.h"
 #include "runner/mqtt/takeover.h"
+#include "runner/mqtt/tls_files.h"
 #include "runner/stage/json.h"
 
 namespace millrace {
@@ -24,7 +25,7 @@ using mqtt_sink::TopicPattern;
 /// all of it (QoS 1 and 2) or all is written to the connection (QoS 0). That is not waited for: to and fro can take 40 ms where
 /// the broker's system delays its acknowledgements. So up to `window` messages are under way, and kept to be published again
 /// after the connection has broken.
-class MqttSink final : public Sink {
+class MqttSink final : public Sink, public NeedsFiles {
  public:
   struct Config : mqtt::Broker {
     std::string topic = "devices/{device}/messages/events/";
@@ -75,6 +76,8 @@ class MqttSink final : public Sink {
   }
 
   bool idle() const override { return parcels_.empty(); }
+
+  std::vector<NeedsFiles::Problem> file_problems() const override { return mqtt::tls_file_problems(config_); }
 
  private:
   struct Message {

@@ -15,6 +15,7 @@
 #include "runner/config/values.h"
 #include "runner/mqtt/broker.h"
 #include "runner/mqtt/subscriber.h"
+#include "runner/mqtt/tls_files.h"
 #include "runner/stage/outages.h"
 #include "runner/store/inbox_lease.h"
 
@@ -77,7 +78,7 @@ struct InboxOptions {
 /// Messages from an MQTT broker. What the library's one receive thread hands over is kept in the Intake at once; this stage
 /// only decodes it, on its pipeline's thread: a thread of its own would add a wake-up to every batch. It never waits:
 /// connecting is the Subscriber's, whose failure the next poll() returns, and connect() begins another attempt.
-class MqttSource final : public Source {
+class MqttSource final : public Source, public NeedsFiles {
  public:
   struct Config : mqtt::Broker {
     std::vector<std::string> topics;
@@ -108,6 +109,8 @@ class MqttSource final : public Source {
     if (held_since_) next = std::min(next.value_or(Time::max()), *held_since_ + hold_pause);
     return next;
   }
+
+  std::vector<NeedsFiles::Problem> file_problems() const override { return mqtt::tls_file_problems(config_); }
 
   bool ready() const override { return subscriber_ && subscriber_->connected(); }
 

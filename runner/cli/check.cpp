@@ -13,6 +13,7 @@
 #include "runner/config/yaml.h"
 #include "runner/graph/pipeline.h"
 #include "runner/stage/explains.h"
+#include "runner/stage/needs_files.h"
 #include "runner/stage/serves_paths.h"
 #include "runner/supervise/listen_check.h"
 
@@ -50,38 +51,47 @@ void claim_paths(const graph::Pipeline& pipeline, const std::string& file, const
   }
 }
 
-const ServesPaths* served_by(const AnyStage& stage) {
-  return std::visit([](const auto& one) { return dynamic_cast<const ServesPaths*>(one.get()); }, stage);
+/// What a stage is besides, or null.
+template <class Interface>
+const Interface* as(const AnyStage& stage) {
+  return std::visit([](const auto& one) { return dynamic_cast<const Interface*>(one.get()); }, stage);
 }
 
-/// Problems of one file in its order; none if it is good. Every stage is constructed, as `run` would, and says what it has to
-/// say.
+void claim_name(const graph::Pipeline& pipeline, const std::string& file, Claims& claims, config::Problems& problems) {
+  auto [claim, first] = claims.names.try_emplace(pipeline.name, file);
+  if (first || claim->second == file) return;
+  problems.add(pipeline.name_position,
+               fmt::format("the name '{}' is taken by {}; give one of them another 'name'", pipeline.name, claim->second));
+}
+
+/// Problems of one file in its order; none if it is good. Every stage whose own options are well is constructed, as `run`
+/// would, and says what it has to say.
 std::vector<config::Problem> check(const graph::Loader& loader, const std::filesystem::path& file,
                                    std::vector<Explanation>& explanations, Claims& claims) {
   config::Problems problems(file);
   std::optional<graph::Pipeline> pipeline = loader.examine(problems);
-  if (pipeline && problems.empty()) {
-    auto [claim, first] = claims.names.try_emplace(pipeline->name, file.string());
-    if (!first && claim->second != file.string())
-      problems.add({},
-                   fmt::format("the name '{}' is taken by {}; give one of them another 'name'", pipeline->name, claim->second));
-    std::vector<std::pair<std::string, AnyStage>> serving;
-    for (const graph::Stage& stage : pipeline->stages) {
-      AnyStage made = stage.make(Context(std::make_shared<OfflineHost>(pipeline->name, stage.id)));
-      auto* transform = std::get_if<std::unique_ptr<Transform>>(&made);
-      if (auto* explains = transform ? dynamic_cast<Explains*>(transform->get()) : nullptr)
-        explanations.push_back({file.string(), stage.id, explains->explain()});
-      if (const ServesPaths* serves = served_by(made)) {
-        claim_paths(*pipeline, file.string(), *serves, claims);
-        for (const auto& [id, other] : serving)
-          if (auto clash = serves->clash_with(*served_by(other)))
-            problems.add(stage.position, fmt::format("the stages '{}' and '{}': {}", id, stage.id, *clash));
-        serving.emplace_back(stage.id, std::move(made));
-      }
-    }
+  if (!pipeline) return problems.in_order();
+  const bool good = problems.empty();
+  const std::string claimant = file.lexically_normal().string();  // as `run` tells files apart
+  if (good) claim_name(*pipeline, claimant, claims, problems);
+  std::vector<std::pair<std::string, AnyStage>> serving;
+  for (const graph::Stage& stage : pipeline->stages) {
+    if (!stage.make) continue;
+    AnyStage made = stage.make(Context(std::make_shared<OfflineHost>(pipeline->name, stage.id)));
+    if (const auto* explains = as<Explains>(made); explains && good)
+      explanations.push_back({file.string(), stage.id, explains->explain()});
+    if (const auto* needs = as<NeedsFiles>(made))
+      for (NeedsFiles::Problem& problem : needs->file_problems())
+        problems.add(stage.node.along({problem.option, problem.within}).position, std::move(problem.what));
+    const auto* serves = as<ServesPaths>(made);
+    if (!serves) continue;
+    if (good) claim_paths(*pipeline, claimant, *serves, claims);
+    for (const auto& [id, other] : serving)
+      if (auto clash = serves->clash_with(*as<ServesPaths>(other)))
+        problems.add(stage.position, fmt::format("the stages '{}' and '{}': {}", id, stage.id, *clash));
+    serving.emplace_back(stage.id, std::move(made));
   }
-  if (pipeline)
-    for (const graph::TestCase& test : pipeline->tests) prepare_test(*pipeline, test, loader, problems);
+  for (const graph::TestCase& test : pipeline->tests) prepare_test(*pipeline, test, loader, problems);
   return problems.in_order();
 }
 

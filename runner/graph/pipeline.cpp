@@ -47,6 +47,7 @@ class Checker {
     config::declaration_of<PipelineKeys>()->read(root, keys, "", problems_);
     pipeline_.file = problems_.file();
     pipeline_.name = keys.name.empty() ? problems_.file().stem().string() : keys.name;
+    pipeline_.name_position = place_of(root, "name");
     pipeline_.listen = keys.listen;
     pipeline_.record = keys.record;
     pipeline_.serves = root.find("listen") != nullptr;
@@ -312,6 +313,7 @@ class Checker {
     for (std::size_t i : order) {
       for (std::size_t& above : drafts_[i].stage.from) above = position[above];
       drafts_[i].stage.position = drafts_[i].node->position;
+      drafts_[i].stage.node = *drafts_[i].node;
       pipeline_.stages.push_back(std::move(drafts_[i].stage));
     }
   }

@@ -17,6 +17,7 @@ namespace millrace::graph {
 struct Stage {
   std::string id;
   config::Position position;       ///< in the file; what `publish` or `from: ADDR` adds has that of its stage
+  config::Node node;               ///< as the file has it: where its options stand
   const Plugin* plugin = nullptr;  ///< null only in what examine() returns of a file with problems
   std::function<AnyStage(Context)> make;
   std::vector<std::size_t> from;  ///< indices into Pipeline::stages, always smaller than its own
@@ -32,7 +33,8 @@ struct Stage {
 /// A checked pipeline: its stages in an order in which records flow only forward.
 struct Pipeline {
   std::string name;
-  std::filesystem::path file;
+  config::Position name_position;  ///< of `name` in the file, else of its beginning
+  std::filesystem::path file;      ///< empty where the text is nobody's file
   Listen listen;
   bool serves = false;  ///< wants its listener: the file names the address, or a stage serves there
   std::optional<RecordKeys> record;

@@ -18,7 +18,7 @@
 #include <memory>
 #include <utility>
 
-#include "runner/config/text_file.h"
+#include "runner/mqtt/tls_files.h"
 
 namespace millrace::mqtt {
 namespace {
@@ -157,21 +157,7 @@ std::string tls_problem(const std::string& address, const Tls& tls, Duration pat
   SslContext context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   if (!context) return {};
   ERR_clear_error();
-  const std::string ca = tls.ca.path.string(), cert = tls.cert.path.string();
-  const std::string key = tls.key.path.empty() ? cert : tls.key.path.string();
-  for (const auto& [option, file] : {std::pair{"ca", ca}, {"cert", cert}, {"key", key}}) {
-    if (file.empty()) continue;
-    if (auto readable = config::readable_file(file); !readable)
-      return fmt::format("tls.{} '{}' cannot be read: {}", option, file, readable.error().what);
-  }
-  if (ca.empty())
-    SSL_CTX_set_default_verify_paths(context.get());
-  else if (SSL_CTX_load_verify_locations(context.get(), ca.c_str(), nullptr) != 1)
-    return fmt::format("tls.ca '{}' holds no certificates that can be read", ca);
-  if (!cert.empty() && SSL_CTX_use_certificate_chain_file(context.get(), cert.c_str()) != 1)
-    return fmt::format("tls.cert '{}' holds no certificate that can be read", cert);
-  if (!cert.empty() && SSL_CTX_use_PrivateKey_file(context.get(), key.c_str(), SSL_FILETYPE_PEM) != 1)
-    return fmt::format("tls.key '{}' holds no key that belongs to '{}'", key, cert);
+  if (auto problems = load_tls_files(context.get(), tls); !problems.empty()) return problems.front().what;
   Socket socket(host, port, left);
   if (socket.descriptor < 0) return socket.why;
   Ssl ssl(SSL_new(context.get()), SSL_free);

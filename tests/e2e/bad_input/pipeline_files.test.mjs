@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { SANITIZED, millrace } from '../support/millrace.mjs';
+import { Instance, SANITIZED, millrace } from '../support/millrace.mjs';
 import { temporaryFolder } from '../support/process.mjs';
+import { until } from '../support/wait.mjs';
 
 const stages = (text) => `name: bad\nstages:\n${text}`;
 const CHAIN = `  - id: a\n    plugin: emulator\n  - id: b\n    plugin: console\n`;
@@ -61,6 +62,20 @@ test('all problems of a file are reported in one run', async (t) => {
   for (const place of ['5:5', '6:15', '8:13', '11:11']) assert.match(stdout + stderr, new RegExp(`bad\\.yaml:${place}: `));
 });
 
+test('what only stages can tell is told beside what is wrong elsewhere', async (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(
+    join(folder, 'bad.yaml'),
+    stages(
+      `  - {id: a, plugin: emulator, devics: 3}\n  - {id: b, plugin: signalr, hub: /hubs/x}\n  - {id: c, plugin: signalr, from: a, hub: /hubs/x, client_queue: 1MiB}\n` +
+        `  - {id: d, plugin: mqtt_sink, from: a, broker: "mqtts://h", tls: {ca: absent.pem}}\n`,
+    ),
+  );
+  const { code, stdout, stderr } = await millrace(t, ['check', join(folder, 'bad.yaml')]);
+  assert.equal(code, 1);
+  for (const place of ['3:31: unknown key', '5:5: the stages', "6:72: tls\\.ca '"]) assert.match(stdout + stderr, new RegExp(`bad\\.yaml:${place}`));
+});
+
 test('the problems are data with --format json', async (t) => {
   const folder = temporaryFolder(t);
   writeFileSync(join(folder, 'bad.yaml'), stages(`  - id: a\n    plugin: emulator\n    devics: 3\n  - id: b\n    plugin: console\n`));
@@ -115,6 +130,18 @@ test('a good pipeline beside a broken one runs all the same', async (t) => {
   assert.match(run.stderr, /bad\.yaml:2:/);
 });
 
+test('what only a stage that starts can tell has its place in the file, too', async (t) => {
+  const folder = temporaryFolder(t);
+  const file = join(folder, 'bad.yaml');
+  writeFileSync(
+    file,
+    `listen: 127.0.0.1:0\n${stages(`  - id: a\n    plugin: emulator\n  - id: b\n    plugin: signalr\n    hub: /hubs/x\n  - id: c\n    plugin: signalr\n    from: a\n    hub: /hubs/x\n    client_queue: 1MiB\n`)}`,
+  );
+  const { code, stderr } = await millrace(t, ['run', file, '--data', join(folder, 'data')]);
+  assert.equal(code, 1);
+  assert.match(stderr, /bad: .*bad\.yaml:(6|9):5: signalr '[bc]': .*\/hubs\/x/);
+});
+
 test('two files of one name are a problem; two that serve one path are good and cannot run together', async (t) => {
   const folder = temporaryFolder(t);
   const file = (name, pipeline, more) =>
@@ -128,8 +155,16 @@ test('two files of one name are a problem; two that serve one path are good and 
   file('b.yaml', 'one', 'hub: /hubs/b');
   const same = await millrace(t, ['check', folder]);
   assert.equal(same.code, 1);
-  assert.match(same.stderr, /b\.yaml: the name 'one' is taken by .*a\.yaml/);
+  assert.match(same.stderr, /b\.yaml:1:7: the name 'one' is taken by .*a\.yaml/);
   assert.doesNotMatch(same.stderr, /note:/);
-  const twice = await millrace(t, ['check', join(folder, 'a.yaml'), join(folder, 'a.yaml')]);
-  assert.equal(twice.code, 0, twice.stderr);
+  const beside = await Instance.prepare(t, {});
+  beside.launch(['run', folder, '--data', beside.data, '--listen', beside.address]);
+  await beside.child.says(/b\.yaml:1:7: the name 'one' is taken by .*a\.yaml/);
+  await until('the first to run', async () => (await fetch(`${beside.url}/healthz`)).status === 200);
+  await beside.child.kill();
+  for (const again of [join(folder, 'a.yaml'), `${folder}/./a.yaml`]) {
+    const twice = await millrace(t, ['check', join(folder, 'a.yaml'), again]);
+    assert.equal(twice.code, 0, twice.stderr);
+    assert.doesNotMatch(twice.stderr, /note:/);
+  }
 });

@@ -1,7 +1,7 @@
 // The client plane over TLS: the official SignalR client over https and wss, and what a certificate is refused for.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -158,6 +158,58 @@ stages:
   await broker.child.says(/New client connected from \S+ as millrace-renewed-devkit \([^)]*u'second'/);
   await instance.child.says(/renewed: reloaded/);
   await instance.down();
+});
+
+test("check tells what is wrong with an MQTT client's files, with line and column; a run goes on trying, a test does without them", async (t) => {
+  const { folder, issue } = certificates(t);
+  issue('client', 'client.pem', 'client.key');
+  issue('other', 'other.pem', 'other.key');
+  execFileSync('openssl', ['ec', '-in', 'client.key', '-aes128', '-passout', 'pass:word', '-out', 'sealed.key'], { cwd: folder, stdio: 'pipe' });
+  execFileSync('bash', ['-c', 'cat client.pem client.key > both.pem'], { cwd: folder });
+  const file = join(folder, 'p.yaml');
+  const write = (tls, plugin = 'mqtt_source') => {
+    const source = plugin === 'mqtt_source' ? '' : '  - {plugin: emulator}\n';
+    const sink = plugin === 'mqtt_source' ? '  - {plugin: null_sink}\n' : '';
+    const more = plugin === 'mqtt_source' ? ', topics: [a]' : '';
+    writeFileSync(
+      file,
+      `name: p\nstages:\n${source}  - {plugin: ${plugin}, broker: "mqtts://127.0.0.1:1"${more}, tls: {${tls}}}\n${sink}` +
+        'tests:\n  - {name: nothing, input: [{at: 0s, device: a}], expect: {alerts: []}}\n',
+    );
+    return readFileSync(file, 'utf8').split('\n').findIndex((line) => line.includes('tls:')) + 1;
+  };
+  const cases = [
+    ['ca: absent.pem', ['absent.pem', /tls\.ca '.*absent\.pem' cannot be read: No such file/]],
+    ['ca: p.yaml', ['p.yaml', /tls\.ca '.*p\.yaml' holds no certificates/]],
+    ['ca: ca.pem, cert: client.pem, key: other.key', ['other.key', /tls\.key '.*other\.key' holds no key.* that belongs to '.*client\.pem'/]],
+    ['cert: client.pem, key: sealed.key', ['sealed.key', /tls\.key '.*sealed\.key' holds no key, readable without a pass phrase/]],
+    ['cert: client.pem', ['client.pem', /tls\.cert '.*client\.pem' holds no key of its own/]],
+    ['ca: absent.pem, cert: client.pem, key: absent.key', ['absent.pem', /tls\.ca/], ['absent.key', /tls\.key '.*absent\.key' cannot be read/]],
+  ];
+  for (const plugin of ['mqtt_source', 'mqtt_sink']) {
+    for (const [tls, ...expected] of cases) {
+      const line = write(tls, plugin);
+      const text = readFileSync(file, 'utf8').split('\n')[line - 1];
+      const { code, stdout } = await millrace(t, ['check', '--format', 'json', file]);
+      const problems = JSON.parse(stdout);
+      assert.equal(code, 1, stdout);
+      assert.deepEqual(problems.map((p) => [p.line, p.column]), expected.map(([at]) => [line, text.indexOf(at) + 1]), stdout);
+      expected.forEach(([, words], i) => assert.match(problems[i].what, words));
+      const tried = await millrace(t, ['test', file]);
+      assert.equal(tried.code, 0, tried.stdout + tried.stderr);
+    }
+    for (const tls of ['ca: ca.pem', 'ca: ca.pem, cert: client.pem, key: client.key', 'cert: both.pem']) {
+      write(tls, plugin);
+      const { code, stderr } = await millrace(t, ['check', file]);
+      assert.equal(code, 0, stderr);
+    }
+  }
+  write('ca: late.pem');
+  const child = new Child(t, MILLRACE, ['run', file, '--data', join(folder, 'data'), '--listen', '127.0.0.1:0'], { cwd: folder });
+  await child.says(/tls\.ca '.*late\.pem' cannot be read: No such file/);
+  copyFileSync(join(folder, 'ca.pem'), join(folder, 'late.pem'));
+  await child.says(/reloaded[\s\S]*cannot be reached: nobody answers there/);
+  await child.kill();
 });
 
 test('a key behind a pass phrase is refused, and nobody is asked for it on the terminal', async (t) => {
