@@ -25,6 +25,12 @@ store::Inbox::Sync sync_of(graph::SpoolSync sync) {
   return store::Inbox::Sync::os;
 }
 
+/// Why a stage refuses, with its place, so that it is found as what `check` tells of is.
+std::string refusal(const graph::Pipeline& pipeline, const graph::Stage& stage, std::string_view why) {
+  std::string what = fmt::format("{} '{}': {}", stage.plugin->name, stage.id, why);
+  return pipeline.file.empty() ? what : config::Problem{pipeline.file.string(), stage.position, std::move(what)}.text();
+}
+
 }  // namespace
 
 RunningPipeline::RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Services> services, std::function<void()> on_change)
@@ -97,8 +103,7 @@ Result<std::map<std::string, RunningPipeline::Made>> RunningPipeline::prepare(co
         std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.definition.id == stage.id && !s.replaced; });
     if (stays || waits_aside(next, i)) continue;
     Made made = make(next, i);
-    if (Result<void> tried = try_ahead(made); !tried)
-      return invalid(fmt::format("{} '{}': {}", stage.plugin->name, stage.id, tried.error().what));
+    if (Result<void> tried = try_ahead(made); !tried) return invalid(refusal(next, stage, tried.error().what));
     prepared.emplace(stage.id, std::move(made));
   }
   return prepared;
@@ -284,8 +289,7 @@ bool RunningPipeline::settled() const {
 
 std::optional<std::string> RunningPipeline::failure() const {
   for (const Slot& slot : slots_)
-    if (slot.runner->condition() == Condition::failed)
-      return fmt::format("{} '{}': {}", slot.definition.plugin->name, slot.definition.id, slot.runner->failure());
+    if (slot.runner->condition() == Condition::failed) return refusal(definition_, slot.definition, slot.runner->failure());
   return std::nullopt;
 }
 

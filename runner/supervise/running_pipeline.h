@@ -50,7 +50,7 @@ class RunningPipeline {
 
   bool done() const;
   bool settled() const;                        ///< every stage has tried to connect at least once
-  std::optional<std::string> failure() const;  ///< why a stage refused, with its name
+  std::optional<std::string> failure() const;  ///< why a stage refused, with its place and name
 
   /// Swaps in another version: only stages whose options, place on a thread or wiring have changed stand still; the others keep
   /// their state and their connections. What is queued for a stage waits for its successor. New stages that can be (see

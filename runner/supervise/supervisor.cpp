@@ -109,7 +109,8 @@ void Supervisor::load(const std::filesystem::path& file) {
   entry->inputs = problems.inputs();
   if (pipeline) {
     if (auto other = name_taken(*pipeline, *entry))
-      problems.add({}, fmt::format("the name '{}' is taken by {}; give one of them another 'name'", pipeline->name, *other));
+      problems.add(pipeline->name_position,
+                   fmt::format("the name '{}' is taken by {}; give one of them another 'name'", pipeline->name, *other));
   }
   if (!problems.empty()) {
     std::string text = text_of(problems);
@@ -128,7 +129,10 @@ void Supervisor::load(const std::filesystem::path& file) {
 }
 
 std::optional<graph::Pipeline> Supervisor::read(config::Problems& problems) const {
-  return options_.text ? loader_.parse(*options_.text, problems) : loader_.load(problems);
+  if (!options_.text) return loader_.load(problems);
+  std::optional<graph::Pipeline> pipeline = loader_.parse(*options_.text, problems);
+  if (pipeline) pipeline->file.clear();  // there is none that anybody could look into
+  return pipeline;
 }
 
 std::optional<std::string> Supervisor::name_taken(const graph::Pipeline& pipeline, const Entry& by) const {

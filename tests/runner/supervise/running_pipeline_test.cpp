@@ -155,7 +155,7 @@ TEST_CASE_METHOD(Fixture,
   drained = 0;
   auto running = run(version(plain));
   REQUIRE(wait_until([&] { return running->failure().has_value(); }));
-  CHECK(*running->failure() == "drain 'kept': not now");
+  CHECK(*running->failure() == "test.yaml:4:5: drain 'kept': not now");
   REQUIRE(running->reload(version(plain)).has_value());
   CHECK(wait_until([&] { return drained > 100; }));
   CHECK_FALSE(running->failure());
@@ -193,7 +193,7 @@ TEST_CASE_METHOD(Fixture, "a version whose stage can be tried first and refuses 
   REQUIRE(wait_until([&] { return counted > 100 && counted < 1'000'000 && running->settled(); }));
   Result<void> reloaded = running->reload(version(metered(-1)));
   REQUIRE(reloaded.has_error());
-  CHECK(reloaded.error().what == "meter 'meter': below zero");
+  CHECK(reloaded.error().what == "test.yaml:4:5: meter 'meter': below zero");
   CHECK_FALSE(running->failure());
   CHECK(running->settled());
   int seen = counted;
