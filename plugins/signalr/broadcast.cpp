@@ -54,6 +54,10 @@ class Hub::Frames {
   std::vector<std::pair<const Protocol*, std::vector<SharedFrame>>> made_;
 };
 
+/// A turn takes place on the thread that publishes while turns are shorter than this: waking the listener's would take as long
+/// as some of them. With more clients to write to, the two threads do more beside each other.
+constexpr std::chrono::microseconds brief_turn(200);
+
 void Hub::turn() {
   now_ = Clock::now();
   in_turn_ = true;
@@ -70,6 +74,7 @@ void Hub::turn() {
   flush_touched();
   turn_ended_ = Clock::now();
   turn_took_ = turn_ended_ - now_;
+  *brief_turns_ = turn_took_ < brief_turn;
 }
 
 void Hub::take(const Publication& publication, std::vector<Shown>& telemetry, std::vector<Shown>& events) {

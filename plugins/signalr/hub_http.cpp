@@ -39,10 +39,11 @@ bool offers(const Transports& transports, Framing framing) {
 Result<void> Hub::open(http::Routes& routes) {
   using Face = void (Hub::*)(const http::Request&, http::Exchange);
   std::weak_ptr<Hub> weak = weak_from_this();
-  handover_ = std::make_shared<Handover>(handover_limit, [weak, loop = loop_] {
-    loop->post([weak] {
+  handover_ = std::make_shared<Handover>(handover_limit, [weak, loop = loop_, brief = brief_turns_] {
+    auto take = [weak] {
       if (auto hub = weak.lock()) hub->arrived();
-    });
+    };
+    *brief ? loop->run(take) : loop->post(take);
   });
 
   access_ = routes.access();

@@ -15,7 +15,8 @@ class AsioLoop::PendingTimer final : public Timer::Pending {
       : loop_(loop), task_(std::make_shared<std::function<void()>>(std::move(task))), timer_(loop.context_, delay) {
     loop_.timers_.insert(this);
     // Cancelling cannot recall a handler that is already on its way, so the handler looks whether the timer still lives.
-    timer_.async_wait([pending = std::weak_ptr(task_)](boost::system::error_code error) {
+    timer_.async_wait([&loop, pending = std::weak_ptr(task_)](boost::system::error_code error) {
+      auto turn = loop.turn();
       auto due = pending.lock();
       if (error || !due) return;
       auto run = std::move(*due);
@@ -57,6 +58,7 @@ void AsioLoop::stop() {
   }
   context_.stop();
   if (thread_.joinable()) thread_.join();
+  auto turn = this->turn();  // a task that runs on another's thread comes to its end
   // A task may hold what holds its own timer; and what goes with one task may take other timers along.
   std::vector<std::function<void()>> undue;
   for (PendingTimer* timer : timers_) undue.push_back(timer->forget());
@@ -69,7 +71,22 @@ void AsioLoop::post(std::function<void()> task) {
   if (posted_.size() == 1) boost::asio::post(context_, [this] { run_posted(); });
 }
 
+void AsioLoop::run(std::function<void()> task) {
+  if (std::unique_lock turn(turn_, std::try_to_lock); turn) {
+    auto idle = [this] {
+      std::lock_guard lock(mutex_);
+      return posted_.empty() && !stopped_;
+    };
+    if (idle()) {
+      auto now = std::move(task);  // goes before the turn ends
+      return now();
+    }
+  }
+  post(std::move(task));
+}
+
 void AsioLoop::run_posted() {
+  auto turn = this->turn();
   std::vector<std::function<void()>> tasks;
   {
     std::lock_guard lock(mutex_);

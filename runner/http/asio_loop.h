@@ -15,8 +15,8 @@
 
 namespace millrace::http {
 
-/// A single-threaded io_context and its thread. Posted tasks are kept in a queue of our own, so that one wake-up runs all that
-/// has gathered and stopping destroys what has not run.
+/// An io_context and the thread that waits for it. Posted tasks are kept in a queue of our own, so that one wake-up runs all
+/// that has gathered and stopping destroys what has not run.
 class AsioLoop final : public Loop {
  public:
   AsioLoop();
@@ -28,9 +28,13 @@ class AsioLoop final : public Loop {
   void stop();
 
   void post(std::function<void()> task) override;
+  void run(std::function<void()> task) override;
   Timer after(Clock::duration delay, std::function<void()> task) override;
 
   boost::asio::io_context& context() { return context_; }
+
+  /// Held by whoever runs something on the loop: every handler of the context begins with it.
+  [[nodiscard]] std::unique_lock<std::mutex> turn() { return std::unique_lock(turn_); }
 
   /// Room to read into, for whoever runs on the loop right now.
   std::span<char> scratch() { return scratch_; }
@@ -42,7 +46,8 @@ class AsioLoop final : public Loop {
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{context_.get_executor()};
   std::vector<char> scratch_;
-  std::mutex mutex_;
+  std::mutex turn_;
+  std::mutex mutex_;  ///< never waits for turn_
   std::vector<std::function<void()>> posted_;
   bool stopped_ = false;
   std::unordered_set<PendingTimer*> timers_;

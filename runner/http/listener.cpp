@@ -141,7 +141,10 @@ Result<bool> Listener::Impl::renew_certificate() {
 }
 
 void Listener::Impl::accept() {
-  acceptor_.async_accept([this](boost::system::error_code error, tcp::socket socket) { accepted(error, std::move(socket)); });
+  acceptor_.async_accept([this](boost::system::error_code error, tcp::socket socket) {
+    auto turn = loop->turn();
+    accepted(error, std::move(socket));
+  });
 }
 
 void Listener::Impl::accepted(boost::system::error_code error, tcp::socket socket) {

@@ -77,8 +77,11 @@ Io SocketStream::write(std::span<const std::string_view> pieces) {
 }
 
 void SocketStream::wait(Socket::wait_type what, std::function<void()> ready) {
-  socket_.async_wait(what, [alive = std::weak_ptr<int>(alive_), ready = std::move(ready)](boost::system::error_code error) {
-    if (error != boost::asio::error::operation_aborted && !alive.expired()) ready();
+  socket_.async_wait(what, [&loop = *loop_, alive = std::weak_ptr<int>(alive_),
+                            ready = std::move(ready)](boost::system::error_code error) mutable {
+    auto turn = loop.turn();
+    auto now = std::move(ready);  // goes before the turn ends
+    if (error != boost::asio::error::operation_aborted && !alive.expired()) now();
   });
 }
 
