@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "runner/http/access.h"
@@ -53,8 +54,11 @@ void Listeners::release(Listening*& listening) {
   Listening* released = std::exchange(listening, nullptr);
   if (!released || --released->users > 0) return;
   released->listener->stop();
+  auto place =
+      std::find_if(listeners_.begin(), listeners_.end(), [&](const auto& entry) { return entry.second.get() == released; });
+  decltype(listeners_)::node_type gone;  // goes without the lock, as a listener ends with a loop
   std::lock_guard lock(mutex_);
-  std::erase_if(listeners_, [&](const auto& entry) { return entry.second.get() == released; });
+  gone = listeners_.extract(place);
 }
 
 bool Listeners::at(const Listening* listening, const graph::Listen& listen) {
