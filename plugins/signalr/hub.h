@@ -44,9 +44,9 @@ struct HubOptions {
   Time flush{0};                           ///< how long records gather before they go out
   std::size_t message_bytes = 32U << 10U;  ///< of one message from a client
 
-  double message_rate = 1000;                                     ///< a client's messages a second, and in a burst
-  http::Rate negotiations{.per_second = 200, .at_once = 1000};    ///< of one user or address
-  http::Rate rest_requests{.per_second = 1000, .at_once = 5000};  ///< likewise
+  double message_rate = 1000;                                       ///< a client's messages a second, and in a burst
+  http::Rate negotiations{.per_second = 200, .at_once = 5000};      ///< of one user or address
+  http::Rate rest_requests{.per_second = 5000, .at_once = 25'000};  ///< likewise
   std::size_t replay_bytes = 100'000;  ///< kept for a client that may reconnect without loss; 0: that is not offered
 
   Time token_lifetime = std::chrono::minutes(5);  ///< of the token that negotiate hands out; its connection ends with it

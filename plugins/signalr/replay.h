@@ -72,7 +72,6 @@ class Receipts {
 
   /// The client has attached anew: what comes before its Sequence does not count.
   void cut() { awaiting_ = true; }
-  bool awaiting() const { return awaiting_; }
 
   /// The client goes on from this number; false if it skips some.
   bool sequence(std::uint64_t number);
