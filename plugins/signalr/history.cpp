@@ -10,7 +10,7 @@ bool History::stands(const Arrival& arrival) const {
 }
 
 void History::drop_first(Track& track) {
-  bytes_ -= track.records.front()->bytes();
+  bytes_ -= track.records.front().bytes();
   --records_;
   track.records.pop_front();
   ++track.first;
@@ -32,8 +32,8 @@ void History::keep(std::uint32_t place, std::uint64_t seq, Encoded record, Clock
   if (place >= tracks_.size()) tracks_.resize(place + 1);
   Track& track = tracks_[place];
   if (track.records.empty()) track.first = seq;
-  track.records.push_back(std::make_shared<const Kept>(record));
-  bytes_ += track.records.back()->bytes();
+  track.records.emplace_back(record);
+  bytes_ += track.records.back().bytes();
   ++records_;
   arrivals_.push_back({.place = place, .owner = track.owner, .seq = seq, .at = now});
   while (track.records.size() > limits_.records) drop_first(track);
@@ -57,14 +57,11 @@ std::uint64_t History::first(std::uint32_t place, std::uint64_t newest) const {
   return tracks_[place].first;
 }
 
-std::vector<std::shared_ptr<const History::Kept>> History::range(std::uint32_t place, std::uint64_t from,
-                                                                 std::uint64_t to) const {
-  std::vector<std::shared_ptr<const Kept>> found;
-  if (place >= tracks_.size()) return found;
+const History::Kept* History::at(std::uint32_t place, std::uint64_t seq) const {
+  if (place >= tracks_.size()) return nullptr;
   const Track& track = tracks_[place];
-  for (std::uint64_t seq = std::max(from, track.first); seq <= to && seq - track.first < track.records.size(); ++seq)
-    found.push_back(track.records[seq - track.first]);
-  return found;
+  bool kept = seq >= track.first && seq - track.first < track.records.size();
+  return kept ? &track.records[seq - track.first] : nullptr;
 }
 
 }  // namespace millrace::signalr

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +28,10 @@ class History {
   /// One record as it went out.
   class Kept {
    public:
-    explicit Kept(Encoded record) : text_(record.json), json_size_(record.json.size()) { text_ += record.messagepack; }
+    explicit Kept(Encoded record) : json_size_(record.json.size()) {
+      text_.reserve(record.json.size() + record.messagepack.size());
+      text_.append(record.json).append(record.messagepack);
+    }
     Encoded record() const {
       std::string_view text(text_);
       return {text.substr(0, json_size_), text.substr(json_size_)};
@@ -55,14 +57,14 @@ class History {
   /// The number of the oldest record kept of a series, or one more than that of its newest, `newest`, if none is.
   std::uint64_t first(std::uint32_t place, std::uint64_t newest) const;
 
-  /// Those of a series from `from` to `to`, as far as they are kept.
-  std::vector<std::shared_ptr<const Kept>> range(std::uint32_t place, std::uint64_t from, std::uint64_t to) const;
+  /// A record, or null if it is not kept. Valid until something is kept or dropped.
+  const Kept* at(std::uint32_t place, std::uint64_t seq) const;
 
   std::size_t bytes() const { return bytes_; }
 
  private:
   struct Track {
-    std::deque<std::shared_ptr<const Kept>> records;
+    std::deque<Kept> records;
     std::uint64_t first = 0;  ///< number of the first of them
     std::uint64_t owner = 0;  ///< counts the series that have had the place
   };

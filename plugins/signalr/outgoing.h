@@ -66,6 +66,9 @@ class Outgoing {
   /// Whether push() of so many bytes would simply queue them.
   bool fits(std::size_t bytes) const { return none_waits() || bytes_ + bytes <= limit_; }
 
+  /// Whether so many bytes more leave half of the room to what cannot wait. An empty queue always has it.
+  bool has_spare(std::size_t bytes) const { return empty() || bytes_ + bytes <= limit_ / 2; }
+
   bool empty() const { return none_waits() && !(replay_ && replay_->pending()); }
   std::size_t bytes() const { return bytes_; }
 

@@ -286,8 +286,11 @@ TEST_CASE("the history keeps the newest of each series, and bounds them all by b
     History history({.records = 3});
     for (std::uint64_t seq = 5; seq <= 10; ++seq) history.keep(7, seq, record, start);
     CHECK(history.first(7, 10) == 8);
-    CHECK(history.range(7, 1, 9).size() == 2);
-    CHECK(history.range(7, 9, 100).front()->record().messagepack == "packed"sv);
+    CHECK_FALSE(history.at(7, 7));
+    CHECK(history.at(7, 8));
+    REQUIRE(history.at(7, 10));
+    CHECK(history.at(7, 10)->record().messagepack == "packed"sv);
+    CHECK_FALSE(history.at(7, 11));
     CHECK(history.bytes() == 3 * size);
     history.forget(7);
     CHECK(history.bytes() == 0);
@@ -311,7 +314,7 @@ TEST_CASE("the history keeps the newest of each series, and bounds them all by b
     CHECK(history.first(0, 2) == 2);
     history.expire(start + seconds(15));
     CHECK(history.first(0, 2) == 3);
-    CHECK(history.range(0, 1, 2).empty());
+    CHECK_FALSE(history.at(0, 2));
   }
   SECTION("a series that is much quicker than it is kept costs no more") {
     History history({.records = 1, .age = seconds(1000)});
@@ -323,6 +326,6 @@ TEST_CASE("the history keeps the newest of each series, and bounds them all by b
     History history({.records = 0});
     history.keep(0, 1, record, start);
     CHECK(history.first(0, 1) == 2);
-    CHECK(history.range(0, 0, 9).empty());
+    CHECK_FALSE(history.at(0, 1));
   }
 }

@@ -1,4 +1,6 @@
 // Clients that do not keep up, and more than can be taken.
+#include <malloc.h>
+
 #include <array>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -73,6 +75,63 @@ TEST_CASE("a client that does not read costs its queue, slows nobody, and gets t
   CHECK(slow.count(value_of("a", 1'000'000)) == 1);
   server.publish("a", 1'000'001);
   CHECK(slow.read_until(value_of("a", 1'000'001)));
+}
+
+TEST_CASE("slow_client: disconnect sends a client away that does not read, to come again") {
+  HubOptions options = small_queue();
+  options.slow_client = SlowClient::disconnect;
+  options.close_timeout = std::chrono::minutes(10);
+  LiveHub server(options);
+  HubClient slow(server, 4096), quick(server);
+  std::string device = "a" + std::string(200, 'a');
+  std::int64_t sent = 0;
+  auto present = [&] {
+    std::size_t count = 0;
+    server.on_loop([&] { count = server.hub().present().size(); });
+    return count;
+  };
+  while (present() == 2) {
+    server.publish(device, ++sent);
+    REQUIRE(quick.read_until(value_of(device, sent)));
+    quick.received().clear();
+    REQUIRE(sent < 1'000'000);
+  }
+  CHECK(server.counters().conflated.value() == 0);
+  CHECK(server.counters().dropped.value() == 0);
+  REQUIRE(slow.read_until(R"({"type":7,"error":"The client does not read fast enough.","allowReconnect":true})"));
+  slow.send(client_frame(0x88, "\x03\xE8"));
+  CHECK(slow.read_to_end());
+  slow.end_writing();
+  server.wait_for_clients(1);
+  CHECK(server.counters().ended_slow.value() == 1);
+  server.publish("b", 1);
+  CHECK(quick.read_until(value_of("b", 1)));
+}
+
+TEST_CASE("slow_client: drop_oldest loses what has waited longest, counts it, and keeps the rest in order") {
+  HubOptions options = small_queue();
+  options.slow_client = SlowClient::drop_oldest;
+  LiveHub server(options);
+  HubClient slow(server, 4096);
+  std::string device = "a" + std::string(200, 'a');
+  std::int64_t sent = 0;
+  while (server.counters().dropped.value() < 1000) {
+    server.publish(device, ++sent);
+    server.settle();
+    REQUIRE(sent < 1'000'000);
+  }
+  REQUIRE(slow.read_until(value_of(device, sent)));
+  CHECK(server.counters().conflated.value() == 0);
+  CHECK(server.counters().ended_slow.value() == 0);
+  std::size_t got = 0, at = 0;
+  for (std::int64_t value = 1; value <= sent; ++value) {
+    auto found = slow.received().find(value_of(device, value), at);
+    if (found == std::string::npos) continue;
+    at = found;
+    ++got;
+  }
+  CHECK(slow.count(R"("device":")") == got);
+  CHECK(got + server.counters().dropped.value() == static_cast<std::size_t>(sent));
 }
 
 TEST_CASE("alerts are never conflated: a client with no room for them is sent away to come again") {
@@ -183,4 +242,48 @@ TEST_CASE("a client may have four streams of records at a time, and more when on
   }
   client.send(client_frame(0x81, history(6)));
   CHECK(client.read_until(R"({"type":3,"invocationId":"6"})"));
+}
+
+TEST_CASE("long records are streamed to a slow client as it reads them, and an alert among them finds room") {
+  HubOptions options = small_queue();
+  LiveHub server(options);
+  std::string device = "a" + std::string(1000, 'a');
+  for (std::int64_t value = 1; value <= 100; ++value) server.publish(device, value);
+  server.settle();
+  HubClient slow(server, 4096);
+  slow.send(hub_message(R"({"type":4,"invocationId":"1","target":"History","arguments":[")" + device + R"("]})"));
+  while (server.counters().invocations.value() == 0) server.settle();
+  server.publish("b", 7, "b");
+  server.settle();
+  REQUIRE(slow.read_until(R"({"type":3,"invocationId":"1"})"));
+  CHECK(slow.count(R"({"type":2,"invocationId":"1","item":{"device":")") == 100);
+  CHECK(slow.read_until(R"({"v":7,"key":"b"})"));
+  CHECK(server.counters().ended_slow.value() == 0);
+}
+
+TEST_CASE("who does not read what it has asked for holds on to nothing of the history, and hears of what went meanwhile") {
+  HubOptions options = small_queue();
+  options.history.bytes = 256U << 10U;
+  LiveHub server(options);
+  std::size_t before = mallinfo2().uordblks;
+  std::string device = "a" + std::string(1000, 'a');
+  auto fill = [&] {
+    for (std::int64_t value = 1; value <= 200; ++value) server.publish(device, value);
+    server.settle();
+  };
+  fill();
+  std::vector<std::unique_ptr<HubClient>> slow;
+  for (int i = 0; i < 20; ++i) {
+    slow.push_back(std::make_unique<HubClient>(server, 4096));
+    slow.back()->send(hub_message(R"({"type":4,"invocationId":"1","target":"Recover","arguments":["",[]]})"));
+    while (server.counters().invocations.value() <= static_cast<std::uint64_t>(i)) server.settle();
+    fill();  // another history for each of them
+  }
+  // The history itself, and the queues: not twenty histories.
+  CHECK(mallinfo2().uordblks < before + (2U << 20U));
+  for (auto& client : slow) {
+    REQUIRE(client->read_until(R"("recovered":false)"));
+    CHECK(client->count(R"("gap":{"from":)") >= 2);  // before what is kept, and what has gone since
+  }
+  CHECK(server.counters().ended_slow.value() == 0);
 }
