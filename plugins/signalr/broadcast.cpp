@@ -72,9 +72,8 @@ void Hub::turn() {
     for (const Directed& directed : publication->messages()) act(directed);
   in_turn_ = false;  // what the flush touches is flushed in a task of its own
   flush_touched();
-  turn_ended_ = Clock::now();
-  turn_took_ = turn_ended_ - now_;
-  *brief_turns_ = turn_took_ < brief_turn;
+  breath_.turned(now_, Clock::now());
+  *brief_turns_ = breath_.last_turn() < brief_turn;
 }
 
 void Hub::take(const Publication& publication, std::vector<Shown>& telemetry, std::vector<Shown>& events) {

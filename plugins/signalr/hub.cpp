@@ -57,18 +57,9 @@ void Hub::require(std::string_view name, http::Right right) {
 bool Hub::publish(std::shared_ptr<const Publication> publication) { return handover_->put(std::move(publication)); }
 
 void Hub::arrived() {
-  Clock::duration pause = options_.flush.count() > 0 ? options_.flush : breath();
+  Clock::duration pause = options_.flush.count() > 0 ? options_.flush : breath_.before_turn(Clock::now());
   if (pause == Clock::duration::zero()) return turn();
   flush_timer_ = loop_->after(pause, [this] { turn(); });
-}
-
-/// Where clients are so many that turns are long and follow each other, records come one by one while a turn begins: whoever
-/// began with the first would write to every client again for the others. A moment that is short beside the turn lets them
-/// gather. Where there is time between turns, nothing waits.
-Hub::Clock::duration Hub::breath() const {
-  constexpr Clock::duration long_turn = 1ms, longest = 1ms;
-  bool close_behind = Clock::now() - turn_ended_ < turn_took_;
-  return turn_took_ >= long_turn && close_behind ? std::min<Clock::duration>(turn_took_ / 8, longest) : Clock::duration::zero();
 }
 
 void Hub::touch(Connection& connection) {

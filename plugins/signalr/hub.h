@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "plugins/signalr/breath.h"
 #include "plugins/signalr/connection.h"
 #include "plugins/signalr/handover.h"
 #include "plugins/signalr/history.h"
@@ -274,7 +275,6 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   void refuse(const http::Request& request, http::Exchange& exchange, int status, std::string_view text) const;
 
   void arrived();
-  Clock::duration breath() const;
   void turn();
   void take(const Publication& publication, std::vector<Shown>& telemetry, std::vector<Shown>& events);
   void number(std::vector<Shown>& telemetry, std::string& stamped);
@@ -342,8 +342,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   Clock::time_point now_ = Clock::now();
   Joined joined_;
   std::vector<char> scratch_;
-  Clock::time_point turn_ended_{};
-  Clock::duration turn_took_{};
+  Breath breath_;
   http::Timer tick_timer_;
   http::Timer flush_timer_;
 };
