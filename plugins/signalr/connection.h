@@ -12,6 +12,7 @@
 #include "plugins/signalr/outgoing.h"
 #include "plugins/signalr/protocol.h"
 #include "plugins/signalr/scope.h"
+#include "plugins/signalr/shares.h"
 #include "plugins/signalr/streams.h"
 #include "plugins/signalr/transport.h"
 #include "runner/http/identity.h"
@@ -175,7 +176,8 @@ class Connection final : public Transport::Owner, public std::enable_shared_from
   std::set<std::string> asked_;  ///< of these, those that the client itself has joined
   http::Identity identity_;
   Time ends_ = Time::max();  ///< when its token does
-  Scope* scope_ = nullptr;   ///< of one that may not see everything
+  Shares::Held share_;
+  Scope* scope_ = nullptr;  ///< of one that may not see everything
   Time opened_;
   Time last_received_;  ///< or last seen to read what had to wait for it
   Time last_sent_;      ///< or, without a hub protocol, last asked whether it lives

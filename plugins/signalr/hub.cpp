@@ -25,6 +25,7 @@ Hub::Hub(std::shared_ptr<http::Loop> loop, HubOptions options)
       origins_(options_.origins),
       negotiations_(options_.negotiations),
       rest_requests_(options_.rest_requests),
+      shares_(options_.max_connections_per_user),
       latest_(std::max<std::uint32_t>(options_.series, 1)),
       history_(options_.history),
       epoch_(http::random_text(6)),

@@ -21,6 +21,7 @@
 #include "plugins/signalr/latest.h"
 #include "plugins/signalr/negotiate.h"
 #include "plugins/signalr/publication.h"
+#include "plugins/signalr/shares.h"
 #include "plugins/signalr/upstream.h"
 #include "runner/http/access.h"
 #include "runner/http/origin.h"
@@ -41,6 +42,7 @@ struct HubOptions {
   std::size_t client_queue = 64U << 10U;  ///< bytes
   SlowClient slow_client = SlowClient::newest;
   std::size_t max_connections = 10'000;
+  std::size_t max_connections_per_user = 5'000;  ///< of one user or address, those that have only negotiated among them
   std::uint32_t series = 10'000;           ///< whose latest record is kept
   Time flush{0};                           ///< how long records gather before they go out
   std::size_t message_bytes = 32U << 10U;  ///< of one message from a client
@@ -82,7 +84,7 @@ struct HubCounters {
   Counter evicted;  ///< series beyond the limit
   Counter invocations;
   Counter ended_by_client, ended_handshake, ended_timeout, ended_protocol, ended_slow, ended_shutdown, ended_expired,
-      ended_expelled, refused_full;
+      ended_expelled, refused_full, refused_user;
   Counter limited;  ///< negotiations and requests of REST beyond their rate
 };
 
@@ -213,6 +215,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   struct Grant {  ///< what a connection may do, and until when
     http::Identity identity;
     Clock::time_point ends = Clock::time_point::max();
+    Shares::Held share = {};  ///< null: nobody who is limited
   };
   struct Pending {
     std::string id;
@@ -254,6 +257,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
                                          const http::Access::Credentials& credentials);
   std::optional<std::chrono::seconds> limited(http::RateLimit& limit, const http::Request& request, const http::Identity& who);
   bool belongs_to(const http::Request& request, http::Exchange& exchange, const http::Identity& owner, http::Expiry expiry);
+  bool take_share(const http::Request& request, http::Exchange& exchange, Grant& grant);
   std::optional<Grant> grant_direct(const http::Request& request, http::Exchange& exchange);
   std::optional<Grant> grant_pending(const http::Request& request, http::Exchange& exchange, std::string& access_token);
   Clock::time_point steady(millrace::Time time) const;
@@ -330,6 +334,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   std::map<std::vector<std::string>, Scope> scopes_;  ///< by their patterns
   std::unordered_map<std::string, Group, TextHash, std::equal_to<>> groups_;
   http::RateLimit negotiations_, rest_requests_;
+  Shares shares_;
   Latest latest_;
   History history_;
   std::string epoch_;

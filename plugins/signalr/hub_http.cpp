@@ -149,12 +149,24 @@ bool Hub::belongs_to(const http::Request& request, http::Exchange& exchange, con
   return who->user == owner.user;
 }
 
+/// Whether whoever asks may have one more connection, which the grant then holds; else they are answered.
+bool Hub::take_share(const http::Request& request, http::Exchange& exchange, Grant& grant) {
+  auto asker = http::asker_of(request, grant.identity);
+  if (!asker) return true;
+  grant.share = shares_.take(*asker);
+  if (grant.share) return true;
+  counters_.refused_user.add();
+  refuse(request, exchange, 429, "Too many connections of one user or address: close some of them first.");
+  return false;
+}
+
 /// What who connects without negotiating may do, by whatever token they bring; nothing, and answered, if they may not.
 std::optional<Hub::Grant> Hub::grant_direct(const http::Request& request, http::Exchange& exchange) {
   auto who = identify(request, exchange, {.audience = options_.path, .in_query = true});
   if (!who) return std::nullopt;
   Grant grant{.identity = std::move(*who)};
   if (grant.identity.expires) grant.ends = steady(*grant.identity.expires);
+  if (!take_share(request, exchange, grant)) return std::nullopt;
   return grant;
 }
 
@@ -171,6 +183,7 @@ std::optional<Hub::Grant> Hub::grant_pending(const http::Request& request, http:
     return std::nullopt;
   }
   Grant grant{.identity = *who};
+  if (!take_share(request, exchange, grant)) return std::nullopt;
   if (!who->expires) return grant;
   auto minted = access_->mint(*who, options_.path, options_.token_lifetime);
   if (!minted) {

@@ -20,6 +20,7 @@ Hub::Clock::time_point Hub::steady(millrace::Time time) const {
 void Hub::give(Connection& connection, Grant grant) {
   connection.identity_ = std::move(grant.identity);
   connection.ends_ = grant.ends;
+  connection.share_ = std::move(grant.share);
   by_id_[connection.id()] = &connection;
   const std::string& user = connection.identity_.user;
   if (user.empty()) return rescope(connection);
@@ -61,6 +62,7 @@ void Hub::withdraw(Connection& connection) {
   }
   connection.selective_ = true;
   leave_scope(connection);
+  connection.share_ = nullptr;
 }
 
 /// So that the client does not try to go on with what has ended. One that polls fetches the Close by its token, and nothing

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cctype>
 #include <chrono>
 
@@ -269,6 +270,13 @@ void describe_limits(Fields<Options>& f) {
       .doc("Clients of the hub at a time; more are refused.")
       .min(1)
       .max(1'000'000);
+  f.field("max_connections_per_user", &Options::max_connections_per_user)
+      .doc(
+          "Of these, those of one user, or of one address where no token names a user, at a time; more are answered with 429. "
+          "By "
+          "default half of `max_connections`. All clients behind one proxy have its address; this machine's own has no limit.")
+      .min(1)
+      .max(1'000'000);
   f.field("series", &Options::series)
       .doc(
           "Series (device and set of field names) whose latest record is kept for clients that join or fall behind; beyond, "
@@ -291,6 +299,11 @@ void Options::describe(Fields<Options>& f) {
       if (auto problem = origin_problem(options.origins[i]); !problem.empty())
         report.wrong_at({"origins", std::to_string(i)}, std::move(problem));
   });
+  f.check({"max_connections", "max_connections_per_user"}, [](const Options& options, config::CheckReport<Options>& report) {
+    if (options.max_connections_per_user && *options.max_connections_per_user > options.max_connections)
+      report.wrong("max_connections_per_user",
+                   fmt::format("expected at most the hub's `max_connections`, {}", options.max_connections));
+  });
   f.check({"target"}, [](const Options& options, config::CheckReport<Options>& report) {
     if (options.target.empty()) report.wrong("target", "expected the name of a method of the clients, such as telemetry");
   });
@@ -306,6 +319,7 @@ HubOptions Options::hub_options() const {
   made.client_queue = client_queue.count;
   made.slow_client = slow_client;
   made.max_connections = max_connections;
+  made.max_connections_per_user = max_connections_per_user.value_or(std::max<std::uint32_t>(max_connections / 2, 1));
   made.series = series;
   made.replay_bytes = replay_buffer.count;
   made.message_bytes = message_size.count;

@@ -64,6 +64,7 @@ struct Options {
   Duration client_timeout = 30s;
   Duration handshake_timeout = 15s;
   std::uint32_t max_connections = 10'000;
+  std::optional<std::uint32_t> max_connections_per_user;
   std::uint32_t series = 10'000;
 
   static void describe(config::Fields<Options>& f);

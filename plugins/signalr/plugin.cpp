@@ -132,6 +132,7 @@ void Broadcaster::show_figures() {
   context_.gauge("clients").set(figures.clients.value());
   show("clients_connected", figures.connected);
   show("clients_refused", figures.refused_full);
+  show("clients_refused_user", figures.refused_user);
   show("requests_limited", figures.limited);
   show("clients_resumed", figures.resumed);
   show("clients_held", figures.held);

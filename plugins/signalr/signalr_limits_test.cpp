@@ -26,14 +26,15 @@ struct Guarded {
   /// The answer to a request with a token of `user`, or without one if that is empty.
   std::string post(std::string_view path, const std::string& user, std::string_view body = {},
                    const std::string& headers = {}) {
-    std::string token;
-    if (!user.empty()) {
-      http::Identity who{.user = user, .groups = {"*"}, .rights = http::Rights::all()};
-      token = "Authorization: Bearer " + access.mint(who, http::client_plane, 5min).value().token + "\r\n";
-    }
-    return http_exchange(server.port, "POST " + std::string(path) + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + token +
+    std::string bearer = user.empty() ? "" : "Authorization: Bearer " + token(user) + "\r\n";
+    return http_exchange(server.port, "POST " + std::string(path) + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + bearer +
                                           headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
                                           std::string(body));
+  }
+
+  std::string token(const std::string& user) const {
+    http::Identity who{.user = user, .groups = {"*"}, .rights = http::Rights::all()};
+    return access.mint(who, http::client_plane, 5min).value().token;
   }
 
   millrace::test::TempFolder folder;
@@ -57,6 +58,48 @@ TEST_CASE("negotiations beyond the rate of a user or an address are put off, and
   // Who is on this machine and needs no token is not limited.
   for (int i = 0; i < 10; ++i) CHECK(status_of(negotiate("")) == 200);
   CHECK(hub.server.counters().refused_full.value() == 0);
+}
+
+TEST_CASE("who has as many connections as a user may gets no more until one has ended, and others do") {
+  Guarded hub({.max_connections_per_user = 2, .attach_timeout = HubOptions::Time(1000)});
+  const HubCounters& counters = hub.server.counters();
+  auto negotiate = [&](const std::string& user) {
+    return status_of(hub.post("/hubs/telemetry/negotiate?negotiateVersion=1", user));
+  };
+  auto connect = [&](std::string_view path, const std::string& user) {
+    auto client = std::make_unique<SocketClient>(hub.server.port);
+    client->send(upgrade(path, "Authorization: Bearer " + hub.token(user) + "\r\n"));
+    REQUIRE(client->read_until("\r\n\r\n"));
+    return client;
+  };
+  auto first = connect("/hubs/telemetry", "ann");
+  CHECK(status_of(first->received()) == 101);
+  CHECK(negotiate("ann") == 200);
+  auto refused = hub.post("/hubs/telemetry/negotiate", "ann");
+  CHECK(status_of(refused) == 429);
+  CHECK(refused.find("Too many connections of one user") != std::string::npos);
+  for (auto path : {"/hubs/telemetry", "/hubs/telemetry/ws"}) CHECK(status_of(connect(path, "ann")->received()) == 429);
+  CHECK(counters.refused_user.value() == 3);
+  CHECK(counters.refused_full.value() == 0);
+  CHECK(negotiate("bob") == 200);
+  for (int i = 0; i < 10; ++i) CHECK(negotiate("") == 200);  // on this machine, and without a token
+
+  // What was negotiated and never used is free again after its time, a connection when it has ended.
+  while (negotiate("ann") != 200) hub.server.settle();
+  CHECK(negotiate("ann") == 429);
+  first.reset();
+  hub.server.wait_for_clients(0);
+  CHECK(negotiate("ann") == 200);
+}
+
+TEST_CASE("a connection and the negotiation that it came from are one") {
+  Guarded hub({.max_connections_per_user = 1});
+  auto answer = hub.post("/hubs/telemetry/negotiate?negotiateVersion=1", "ann");
+  std::string id = nlohmann::json::parse(body_of(answer))["connectionToken"];
+  SocketClient client(hub.server.port);
+  client.send(upgrade("/hubs/telemetry?id=" + id, "Authorization: Bearer " + hub.token("ann") + "\r\n") + handshake());
+  REQUIRE(client.read_until("{}\x1e"));
+  CHECK(status_of(hub.post("/hubs/telemetry/negotiate", "ann")) == 429);
 }
 
 TEST_CASE("a page of another origin may read when to negotiate again") {

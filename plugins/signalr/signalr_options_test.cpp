@@ -65,3 +65,16 @@ TEST_CASE("the paths that a hub claims are known without opening it") {
   options.plain = options.rest = "none";
   CHECK(paths_of(options.hub_options()) == std::vector<std::string>{"/hubs/plant", "/hubs/plant/negotiate"});
 }
+
+TEST_CASE("one user may have half of a hub's connections, unless told otherwise, and no more than all") {
+  Options options;
+  CHECK(options.hub_options().max_connections_per_user == 5000);
+  options.max_connections = 1;
+  CHECK(options.hub_options().max_connections_per_user == 1);
+  options.max_connections_per_user = 1;
+  CHECK(options.hub_options().max_connections_per_user == 1);
+  CHECK(problems_of("{max_connections: 5, max_connections_per_user: 5}").empty());
+  CHECK(
+      problem_of("max_connections_per_user", "10001").starts_with("2:27: expected at most the hub's `max_connections`, 10000"));
+  CHECK(problem_of("max_connections_per_user", "0").starts_with("2:27: "));
+}

@@ -72,6 +72,23 @@ test("another user's token does not attach to a connection that was negotiated",
   assert.equal((await fetch(`${live.url}/hubs/telemetry?id=${connectionToken}`, { method: 'DELETE', headers: { Authorization: `Bearer ${eve}` } })).status, 404);
 });
 
+test('a user has so many connections at a time, whatever they are made of; another user is not concerned', async (t) => {
+  const live = await Live.start(t, HUB('    max_connections_per_user: 2\n'), { listen: GUARDED });
+  const token = await live.token('--user', 'ann');
+  const first = await live.started({ token });
+  const second = await live.started({ token, transport: HttpTransportType.LongPolling });
+  for (const transport of [HttpTransportType.WebSockets, HttpTransportType.ServerSentEvents, HttpTransportType.LongPolling])
+    await assert.rejects(live.started({ token, transport }), /429/);
+  await assert.rejects(live.started({ token, transport: HttpTransportType.WebSockets, skipNegotiation: true }));
+  const bob = await live.started({ token: await live.token('--user', 'bob') });
+  live.feed({ device: 'a', v: 1 });
+  for (const connection of [first, second, bob]) await got(connection, 1);
+  const figures = async () => (await fetch(`${live.url}/metrics`, { headers: { Authorization: `Bearer ${token}` } })).text();
+  await until('the four to be counted', async () => /clients_refused_user_total\S* 4\b/.test(await figures()));
+  await second.stop();
+  await until('room for another', () => live.started({ token }).then(() => true, () => false));
+});
+
 test('a page signs in, and its cookie negotiates', async (t) => {
   const live = await Live.start(t, HUB(), { listen: GUARDED });
   const token = await live.token('--user', 'ann');
