@@ -41,6 +41,12 @@ void SocketClient::send(std::string_view bytes) {
   }
 }
 
+void SocketClient::reset() {
+  linger at_once{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  ::close(std::exchange(socket_, -1));
+}
+
 void SocketClient::end_writing() { ::shutdown(socket_, SHUT_WR); }
 
 SocketClient::Read SocketClient::read_some() {

@@ -20,6 +20,9 @@ class SocketClient {
   void send(std::string_view bytes);
   void end_writing();
 
+  /// Drops the connection at once, with what is under way: the server reads an error. Nothing may be done after.
+  void reset();
+
   /// Reads until `text` has come (and maybe more), the server has closed, or the deadline. What comes stays in received().
   bool read_until(std::string_view text);
 

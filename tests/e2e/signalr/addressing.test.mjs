@@ -99,6 +99,47 @@ test('a Lua stage returns messages as an Azure function does, and they are sent 
   assert.equal(one.calls.length, 2);
 });
 
+test('a connection goes before a user, and that before a group; users join groups and leave them', async (t) => {
+  const live = await Live.start(
+    t,
+    `
+  - id: function
+    plugin: lua
+    code: |
+      function process(record) return Record(record.message) end
+  - id: live
+    plugin: signalr
+    hub: /hubs/telemetry
+    messages: true
+`,
+    { listen: '{address: 127.0.0.1:0, auth: required}' },
+  );
+  const targets = ['say'];
+  const ann = await live.started({ token: await live.token('--user', 'ann'), targets });
+  const bob = await live.started({ token: await live.token('--user', 'bob'), targets });
+  const send = (...messages) => live.feed(...messages.map((message) => ({ device: 'x', message })));
+  const say = (text, to = {}) => ({ target: 'say', arguments: [text], ...to });
+  const heard = (connection) => connection.calls.map(([, text]) => text);
+  send(
+    say('to a connection', { connectionId: ann.connectionId, userId: 'bob', groupName: 'club' }),
+    say('to a user', { userId: 'bob', groupName: 'club' }),
+    { action: 'add', userId: 'bob', groupName: 'club' },
+    say('to the club', { groupName: 'club' }),
+  );
+  await until('what is for them', () => heard(ann).length === 1 && heard(bob).length === 2);
+  const late = await live.started({ token: await live.token('--user', 'bob'), targets });
+  send(say('to the club again', { groupName: 'club' }));
+  await until('who came later', () => heard(late).length === 1);
+  send({ action: 'remove', userId: 'bob', groupName: 'club' }, say('to nobody', { groupName: 'club' }), { action: 'add', connectionId: ann.connectionId, groupName: 'club' });
+  send({ action: 'removeAll', connectionId: ann.connectionId }, say('to nobody', { groupName: 'club' }), say('the end'));
+  await until('the end', () => [ann, bob, late].every((one) => heard(one).includes('the end')));
+  assert.deepEqual(heard(ann), ['to a connection', 'the end']);
+  assert.deepEqual(heard(bob), ['to a user', 'to the club', 'to the club again', 'the end']);
+  assert.deepEqual(heard(late), ['to the club again', 'the end']);
+  send({ target: 'say' }, { arguments: [1] }, { action: 'dance', userId: 'ann', groupName: 'club' }, { action: 'add', groupName: 'club' }, say('x', { userId: 7 }));
+  await until('the dead letters', async () => (await live.query("select count(*) as n from dead_letter where stage = 'live'"))[0]?.n === 5);
+});
+
 test('what a client has missed comes back, and what is gone is said to be', async (t) => {
   const live = await Live.start(t, stage('live', 'history: {records: 5}'));
   const connection = await live.started();
