@@ -13,19 +13,13 @@ class Hub::Frames {
   Frames(Hub& hub, const std::vector<Shown>& shown) : hub_(hub), shown_(shown) {}
 
   void send_to(Connection& connection) {
-    for (const SharedFrame& frame : of(*connection.protocol())) connection.send(frame);
+    const Protocol& protocol = *connection.protocol();
+    for (const SharedFrame& frame : made_.of(protocol, [&] { return make(protocol); })) connection.send(frame);
   }
 
  private:
-  const std::vector<SharedFrame>& of(const Protocol& protocol) {
-    for (const auto& [made_for, frames] : made_)
-      if (made_for == &protocol) return frames;
-    auto& frames = made_.emplace_back(&protocol, std::vector<SharedFrame>{}).second;
-    make(protocol, frames);
-    return frames;
-  }
-
-  void make(const Protocol& protocol, std::vector<SharedFrame>& frames) {
+  std::vector<SharedFrame> make(const Protocol& protocol) const {
+    std::vector<SharedFrame> frames;
     std::vector<Encoded> records;
     for (std::size_t begin = 0; begin < shown_.size();) {
       const Channel& channel = shown_[begin].channel();
@@ -45,13 +39,14 @@ class Hub::Frames {
       frames.push_back(std::move(frame));
       begin = end;
     }
+    return frames;
   }
 
   static bool alike(const Channel& a, const Channel& b) { return &a == &b || (a.target == b.target && a.shape == b.shape); }
 
   Hub& hub_;
   const std::vector<Shown>& shown_;
-  std::vector<std::pair<const Protocol*, std::vector<SharedFrame>>> made_;
+  OfEachProtocol<std::vector<SharedFrame>> made_;
 };
 
 /// A turn takes place on the thread that publishes while turns are shorter than this: waking the listener's would take as long
@@ -174,19 +169,17 @@ void Hub::broadcast_interesting(const std::vector<Shown>& shown) {
 
 void Hub::broadcast_event(const Shown& shown) {
   const Channel& channel = shown.channel();
-  std::vector<std::pair<const Protocol*, SharedFrame>> made;
+  OfEachProtocol<SharedFrame> frames;
   auto send = [&](Connection& connection) {
-    const Protocol* protocol = connection.protocol();
-    auto found = std::find_if(made.begin(), made.end(), [&](const auto& one) { return one.first == protocol; });
-    if (found == made.end()) {
+    const Protocol& protocol = *connection.protocol();
+    connection.send(frames.of(protocol, [&] {
       auto frame = std::make_shared<Frame>();
       Shape shape = channel.shape == Shape::list ? Shape::object : channel.shape;
-      append_shaped(*frame, *protocol, channel.target, shape, std::span(&shown.record, 1));
+      append_shaped(*frame, protocol, channel.target, shape, std::span(&shown.record, 1));
       frame->records = 1;
       counters_.frames.add();
-      found = made.emplace(made.end(), protocol, std::move(frame));
-    }
-    connection.send(found->second);
+      return frame;
+    }));
   };
   if (channel.audience.reach != Reach::interested) {
     for (Connection* member : members(channel.audience)) send(*member);
@@ -237,17 +230,14 @@ std::vector<std::shared_ptr<Connection>> Hub::audience(const Audience& audience)
   return found;
 }
 
+CallFrames Hub::frames_of_call(std::string_view target, const nlohmann::json& arguments) {
+  return {target, arguments, counters_.frames};
+}
+
 std::size_t Hub::send(const Audience& audience, std::string_view target, const nlohmann::json& arguments) {
-  std::vector<std::pair<const Protocol*, SharedFrame>> made;
+  CallFrames frames = frames_of_call(target, arguments);
   auto all = members(audience);
-  for (Connection* connection : all) {
-    auto found = std::find_if(made.begin(), made.end(), [&](const auto& one) { return one.first == connection->protocol(); });
-    if (found == made.end()) {
-      counters_.frames.add();
-      found = made.emplace(made.end(), connection->protocol(), call_frame(*connection->protocol(), target, arguments));
-    }
-    connection->send(found->second);
-  }
+  for (Connection* connection : all) connection->send(frames.of(*connection->protocol()));
   return all.size();
 }
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "plugins/signalr/frames.h"
-
 namespace millrace::signalr {
 
 /// One recipient's share of a frame; tells when it is let go of.
@@ -29,21 +27,17 @@ class Delivery::Share {
 };
 
 void Delivery::send(const std::shared_ptr<http::Loop>& loop, const std::vector<std::shared_ptr<Connection>>& to,
-                    std::string_view target, const nlohmann::json& arguments, std::chrono::milliseconds deadline, Done done) {
+                    CallFrames frames, std::chrono::milliseconds deadline, Done done) {
   std::shared_ptr<Delivery> delivery(new Delivery(loop, std::move(done)));
   // The timer holds the delivery, so that it lives until it has answered.
   delivery->deadline_ = loop->after(deadline, [delivery] { delivery->finish(); });
   delivery->legs_.resize(to.size());
-  std::vector<std::pair<const Protocol*, SharedFrame>> made;
   for (std::size_t i = 0; i < to.size(); ++i) {
     Connection& connection = *to[i];
-    const Protocol* protocol = connection.protocol();
-    auto found = std::find_if(made.begin(), made.end(), [&](const auto& one) { return one.first == protocol; });
-    if (found == made.end()) found = made.emplace(made.end(), protocol, call_frame(*protocol, target, arguments));
     Leg& leg = delivery->legs_[i];
     leg.connection = to[i];
     leg.confirms = connection.confirms();
-    connection.send(Share::of(found->second, delivery, i));
+    connection.send(Share::of(frames.of(*connection.protocol()), delivery, i));
     if (connection.gone()) continue;
     connection.when_drained([weak = std::weak_ptr(delivery), i] {
       auto self = weak.lock();

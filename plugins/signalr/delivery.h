@@ -3,13 +3,11 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <string_view>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "plugins/signalr/connection.h"
 #include "plugins/signalr/frame.h"
+#include "plugins/signalr/frames.h"
 #include "runner/http/loop.h"
 
 namespace millrace::signalr {
@@ -30,7 +28,7 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
 
   /// Calls `done` once: when nothing more can be learned, or at the deadline.
   static void send(const std::shared_ptr<http::Loop>& loop, const std::vector<std::shared_ptr<Connection>>& to,
-                   std::string_view target, const nlohmann::json& arguments, std::chrono::milliseconds deadline, Done done);
+                   CallFrames frames, std::chrono::milliseconds deadline, Done done);
 
  private:
   struct Leg {

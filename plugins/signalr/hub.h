@@ -15,6 +15,7 @@
 
 #include "plugins/signalr/breath.h"
 #include "plugins/signalr/connection.h"
+#include "plugins/signalr/frames.h"
 #include "plugins/signalr/handover.h"
 #include "plugins/signalr/history.h"
 #include "plugins/signalr/joined.h"
@@ -22,6 +23,7 @@
 #include "plugins/signalr/negotiate.h"
 #include "plugins/signalr/publication.h"
 #include "plugins/signalr/shares.h"
+#include "plugins/signalr/text_hash.h"
 #include "plugins/signalr/upstream.h"
 #include "runner/http/access.h"
 #include "runner/http/origin.h"
@@ -43,9 +45,9 @@ struct HubOptions {
   SlowClient slow_client = SlowClient::newest;
   std::size_t max_connections = 10'000;
   std::size_t max_connections_per_user = 5'000;  ///< of one user or address, those that have only negotiated among them
-  std::uint32_t series = 10'000;           ///< whose latest record is kept
-  Time flush{0};                           ///< how long records gather before they go out
-  std::size_t message_bytes = 32U << 10U;  ///< of one message from a client
+  std::uint32_t series = 10'000;                 ///< whose latest record is kept
+  Time flush{0};                                 ///< how long records gather before they go out
+  std::size_t message_bytes = 32U << 10U;        ///< of one message from a client
 
   double message_rate = 1000;                                       ///< a client's messages a second, and in a burst
   http::Rate negotiations{.per_second = 200, .at_once = 5000};      ///< of one user or address
@@ -176,6 +178,9 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   /// Calls a method of everybody in an audience; returns how many that are. `arguments` is a list.
   std::size_t send(const Audience& audience, std::string_view target, const nlohmann::json& arguments);
 
+  /// What calls a method of clients, for who sends it himself. The arguments must outlive it.
+  CallFrames frames_of_call(std::string_view target, const nlohmann::json& arguments);
+
   /// Ends a connection for good.
   void expel(Connection& connection, std::string_view reason);
 
@@ -222,10 +227,6 @@ class Hub final : public std::enable_shared_from_this<Hub> {
     Clock::time_point expires;
     bool resumable;
     Grant grant;
-  };
-  struct TextHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
   struct Group {
     std::vector<Connection*> members;

@@ -152,8 +152,8 @@ class Operation {
     if (wrong != std::errc{} || end != acknowledge->data() + acknowledge->size() || seconds < 1 || seconds > 30)
       return exchange.respond(bad_request("`acknowledge` must be 1 to 30 seconds."));
     auto kept = std::make_shared<http::Exchange>(std::move(exchange));
-    Delivery::send(hub_.shared_loop(), hub_.audience(audience()), method, arguments, std::chrono::seconds(seconds),
-                   [kept](const Delivery::Outcome& outcome) {
+    Delivery::send(hub_.shared_loop(), hub_.audience(audience()), hub_.frames_of_call(method, arguments),
+                   std::chrono::seconds(seconds), [kept](const Delivery::Outcome& outcome) {
                      json result{{"matched", outcome.matched},
                                  {"written", outcome.written},
                                  {"confirmed", outcome.confirmed},

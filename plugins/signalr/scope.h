@@ -7,6 +7,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "plugins/signalr/text_hash.h"
+
 namespace millrace::signalr {
 
 class Connection;
@@ -26,11 +28,6 @@ class Scope {
 
  private:
   static constexpr std::size_t most_verdicts = 16'384;
-
-  struct TextHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
 
   bool covered_by_prefix(std::string_view group) const;
 
