@@ -16,6 +16,9 @@ class Publisher final : public Sink {
  public:
   using Config = EndOptions;
 
+  /// With room for what a frame has besides. The reader's end would break the connection over a larger one, again and again.
+  static constexpr std::size_t largest_payload = Socket::largest_frame - (1U << 20U);
+
   Publisher(Config config, Context context)
       : config_(std::move(config)),
         context_(std::move(context)),
@@ -40,7 +43,11 @@ class Publisher final : public Sink {
   bool wants_input() const override { return offering_.wants_input(); }
 
   Result<void> write(const Batch& batch) override {
-    offering_.add(wire::encode_batch(batch), context_.take_ack());
+    std::string payload = wire::encode_batch(batch);
+    if (payload.size() > largest_payload)
+      return rejected(fmt::format("{}: {} records take {} bytes, more than the {} MiB that a link carries at once",
+                                  config_.address, batch.size(), payload.size(), largest_payload >> 20U));
+    offering_.add(std::move(payload), context_.take_ack());
     socket_->wake();
     return {};
   }

@@ -15,7 +15,6 @@
 namespace millrace::link {
 namespace {
 
-constexpr std::int64_t largest_frame = 64LL << 20;
 constexpr std::size_t key_bytes = 32, key_text = 40;
 
 /// A received part, released at the end of its scope.
@@ -83,12 +82,14 @@ Result<void> Socket::open(const std::string& address, const std::string& identit
   set(socket_, ZMQ_RCVHWM, 0);
   set(socket_, ZMQ_HEARTBEAT_IVL, 2000);
   set(socket_, ZMQ_HEARTBEAT_TIMEOUT, 6000);
-  zmq_setsockopt(socket_, ZMQ_MAXMSGSIZE, &largest_frame, sizeof largest_frame);
+  const std::int64_t largest = largest_frame;
+  zmq_setsockopt(socket_, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
   if (end_ == End::router) {
     set(socket_, ZMQ_ROUTER_HANDOVER, 1);  // a reader that comes back takes its old place
     set(socket_, ZMQ_ROUTER_MANDATORY, 1);
   } else {
     zmq_setsockopt(socket_, ZMQ_ROUTING_ID, identity.data(), identity.size());
+    set(socket_, ZMQ_IMMEDIATE, 1);  // what is said to nobody is not kept: it would grow as long as the publisher is away
     set(socket_, ZMQ_RECONNECT_IVL, 50);
     set(socket_, ZMQ_RECONNECT_IVL_MAX, 1000);
   }

@@ -27,6 +27,9 @@ class Socket {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds pace{250};
 
+  /// ZeroMQ hangs up on a peer that sends a larger one.
+  static constexpr std::size_t largest_frame = 64U << 20U;
+
   /// `on_frame(peer, frame)`; a dealer's peer is empty.
   struct Handlers {
     std::function<void(std::string_view peer, std::string_view frame)> on_frame;
@@ -40,7 +43,7 @@ class Socket {
                                               const Curve& curve, Handlers handlers);
   ~Socket();  ///< ends the thread; waits up to a second until what was sent is on its way
 
-  /// From the socket's thread: false if it cannot be sent now.
+  /// From the socket's thread: false if it cannot be sent now, as nobody is connected.
   bool send(std::string_view peer, std::string_view frame);
 
   /// Makes the thread take a turn. Any thread.

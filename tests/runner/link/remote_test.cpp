@@ -190,3 +190,42 @@ TEST_CASE("an address beyond the machine needs keys, and keys have to be keys") 
   std::string said = problems_of(far + "secret: hunter2\npeer: \"" + other.open + "\"");
   CHECK_THAT(said, Catch::Contains("expected a key of 40 characters") && !Catch::Contains("hunter2"));
 }
+
+TEST_CASE("a batch that is larger than a frame may be is refused with its size: it would break the connection for ever") {
+  Ends ends;
+  ends.publish();
+  ends.subscribe();
+  REQUIRE(wait_until([&] { return ends.publisher->wants_input(); }));
+  Batch batch;
+  const std::string text(link::Socket::largest_frame, 'x');
+  batch.append().fields.push(batch.arena(), "text", Value::string(text));
+  auto written = ends.publisher->write(batch);
+  REQUIRE(written.has_error());
+  CHECK(written.error().kind == ErrorKind::rejected);
+  CHECK_THAT(written.error().what, Catch::Contains("more than the 63 MiB that a link carries at once"));
+  ends.write(1);
+  CHECK(number_of(ends.read()) == 1);
+}
+
+TEST_CASE("what a reader says while there is no publisher is not kept") {
+  std::atomic<int> said{0}, kept{0};
+  std::unique_ptr<link::Socket> socket;
+  std::atomic<link::Socket*> ready{nullptr};
+  auto opened =
+      link::Socket::open(link::Socket::End::dealer, "tcp://127.0.0.1:" + std::to_string(test::free_port()), "reader", {},
+                         {[](std::string_view, std::string_view) {},
+                          [&] {
+                            if (!ready) return;
+                            if (ready.load()->send("", "hello")) ++kept;
+                            ++said;
+                          },
+                          [](std::string_view) {}});
+  REQUIRE(opened.has_value());
+  socket = std::move(*opened);
+  ready = socket.get();
+  CHECK(wait_until([&] {
+    socket->wake();
+    return said > 20;
+  }));
+  CHECK(kept == 0);
+}
