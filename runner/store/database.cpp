@@ -3,7 +3,9 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/core.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -188,6 +190,24 @@ Result<DatabasePtr> open_once(const fs::path& path, const OpenHistory& how) {
 }
 
 }  // namespace
+
+HistoryFiles::HistoryFiles(const fs::path& history) {
+  for (const fs::path& path : {history, fs::path(history.string() + "-wal")})
+    if (auto file = look_at(path)) files_.push_back(std::move(*file));
+}
+
+std::optional<HistoryFiles::File> HistoryFiles::look_at(const fs::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return File{path, status.st_dev, status.st_ino};
+}
+
+bool HistoryFiles::in_place() const {
+  return std::all_of(files_.begin(), files_.end(), [](const File& file) {
+    auto now = look_at(file.path);
+    return now && now->device == file.device && now->inode == file.inode;
+  });
+}
 
 void CloseDatabase::operator()(SQLite::Database* database) const { delete database; }
 

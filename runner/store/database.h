@@ -1,11 +1,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runner/stage/context.h"
 #include "runner/stage/error.h"
@@ -48,6 +51,26 @@ struct OpenedHistory {
 
 /// Opens the history for writing, as Store::open promises: checked, migrated, writable; a damaged one is put aside.
 Result<OpenedHistory> open_history(const OpenHistory& how);
+
+/// The files behind an open history. What SQLite writes to one that was moved away or removed is in no history any more, and it
+/// does not say so.
+class HistoryFiles {
+ public:
+  /// Of a history that has just been opened.
+  explicit HistoryFiles(const std::filesystem::path& history);
+
+  /// Whether they still stand under their names. Two calls of stat(2).
+  bool in_place() const;
+
+ private:
+  struct File {
+    std::filesystem::path path;
+    std::uint64_t device, inode;
+  };
+  static std::optional<File> look_at(const std::filesystem::path& path);
+
+  std::vector<File> files_;
+};
 
 /// A new history in memory.
 Result<DatabasePtr> open_memory_history();

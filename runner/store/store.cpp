@@ -27,12 +27,18 @@ struct Outcome {
   std::string what;
 };
 
+Outcome out_of_place() {
+  return {Failure::passing,
+          "it or its -wal was moved, removed or replaced while in use: put it back, or restart to go on with what is there"};
+}
+
 }  // namespace
 
 struct Store::Impl {
   Impl(Options wanted, std::string where, DatabasePtr opened)
       : options(std::move(wanted)),
         path(std::move(where)),
+        files(path),
         database(std::move(opened)),
         writer(*database, options.dead_letters_per_stage) {}
 
@@ -79,6 +85,7 @@ struct Store::Impl {
 
   Options options;
   std::string path;
+  const HistoryFiles files;
   Figures figures;
 
   DatabasePtr database;  // the writer's: its thread's alone, or guarded by inline_mutex
@@ -149,6 +156,7 @@ Outcome Store::Impl::write_until_passed(std::span<const PendingCommit> commits, 
 Outcome Store::Impl::try_write(std::span<const PendingCommit> commits, std::span<const PendingLetter> letters) {
   std::size_t rows = letters.size();
   std::size_t displaced = 0;
+  if (!files.in_place()) return out_of_place();
   try {
     writer.begin();
     at(CommitPoint::begun);
@@ -161,6 +169,7 @@ Outcome Store::Impl::try_write(std::span<const PendingCommit> commits, std::span
     return {classify(error), error.what()};
   }
   at(CommitPoint::committed);
+  if (!files.in_place()) return out_of_place();
   figures.transactions.add();
   figures.commits.add(commits.size());
   figures.rows.add(rows);

@@ -105,3 +105,39 @@ TEST_CASE("a store that ends while its disk is full answers what waits with an e
   CHECK(answers.bad[0].kind == ErrorKind::unavailable);
   CHECK(refused == 1);
 }
+
+TEST_CASE("a history that was moved away pauses until it is back, and says so: nothing is answered that is in no history") {
+  test::TempFolder folder;
+  std::mutex mutex;
+  std::condition_variable said;
+  std::vector<std::string> logs;
+  Store::Options options;
+  options.retry_least = options.retry_most = std::chrono::milliseconds(5);
+  options.log = [&](LogLevel, std::string_view text) {
+    std::lock_guard lock(mutex);
+    logs.emplace_back(text);
+    said.notify_all();
+  };
+  const char* name = GENERATE("history.db", "history.db-wal");
+  auto store = open(folder.path(), options);
+  store->commit(opening("before", 1), {});
+  REQUIRE(store->flush());
+  std::filesystem::rename(folder.path() / name, folder.path() / "elsewhere");
+  SECTION("nothing stands there") {}
+  SECTION("another file stands there") { folder.write(name, ""); }
+  Answers answers;
+  store->commit(opening("while", 1), answers.done());
+  {
+    std::unique_lock lock(mutex);
+    REQUIRE(said.wait_for(lock, std::chrono::seconds(20), [&] { return !logs.empty(); }));
+    CHECK_THAT(logs[0], Catch::Matchers::Contains("history.db") &&
+                            Catch::Matchers::Contains("moved, removed or replaced while in use: put it back, or restart") &&
+                            Catch::Matchers::Contains("history pauses"));
+  }
+  CHECK(store->figures().paused.value() == 1);
+  std::filesystem::rename(folder.path() / "elsewhere", folder.path() / name);
+  REQUIRE(answers.wait_for_good(1));
+  CHECK(answers.bad.empty());
+  CHECK(value(store->states("house", "climate")).size() == 2);
+  CHECK(store->figures().paused.value() == 0);
+}
