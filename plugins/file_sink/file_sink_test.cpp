@@ -1,4 +1,5 @@
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <catch2/catch.hpp>
 
 #include <csignal>
@@ -155,6 +156,18 @@ TEST_CASE("a batch that the disk takes only in part leaves no trace, and goes th
   CHECK(text_of(path) == "{\"a\":1}\n");
   REQUIRE(file.write("{\"a\":2}\n{\"a\":3}\n"));
   CHECK(text_of(path) == "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+}
+
+TEST_CASE("a named pipe is refused: its reader could hold up everything, a stop too") {
+  test::TempFolder folder;
+  auto pipe = folder.path() / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  LinesFile file({pipe});
+  for (const Result<void>& refused : {file.preflight(), file.open()}) {
+    REQUIRE(refused.has_error());
+    CHECK(refused.error().kind == ErrorKind::invalid);
+    CHECK(refused.error().what == pipe.string() + " is a pipe, no file: the plugin `console` writes there, with `path`");
+  }
 }
 
 TEST_CASE("a full disk is waited for, and named") {

@@ -32,7 +32,15 @@ Error LinesFile::cannot_open(int error) const {
   return what;
 }
 
+/// What a reader could stop: a write would wait for it, and nothing could end that.
+Result<void> LinesFile::see_kind() const {
+  struct stat status {};
+  if (::stat(options_.path.c_str(), &status) != 0 || !(S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode))) return {};
+  return invalid(fmt::format("{} is a pipe, no file: the plugin `console` writes there, with `path`", options_.path.string()));
+}
+
 Result<void> LinesFile::preflight() const {
+  if (auto kind = see_kind(); !kind) return kind;
   int fd = ::open(options_.path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   int error = fd < 0 ? errno : 0;
   if (fd >= 0) ::close(fd);
@@ -47,11 +55,12 @@ Result<void> LinesFile::preflight() const {
 
 Result<void> LinesFile::open() {
   close();
+  if (auto kind = see_kind(); !kind) return kind;
   cut_off_ = 0;
   bool first = !emptied_;
   bool empty = first && !options_.append;
   fd_ = ::open(options_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (empty ? O_TRUNC : 0), 0644);
-  // Pipes and terminals may be open to writers alone.
+  // It may be open to writers alone.
   if (fd_ < 0 && errno == EACCES) fd_ = ::open(options_.path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | (empty ? O_TRUNC : 0));
   if (fd_ < 0) {
     Error error = cannot_open(errno);

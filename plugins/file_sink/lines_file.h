@@ -31,7 +31,7 @@ class LinesFile {
   LinesFile(const LinesFile&) = delete;
   LinesFile& operator=(const LinesFile&) = delete;
 
-  /// ErrorKind::invalid where the path can never be written by this process as things stand (no such folder, no right).
+  /// ErrorKind::invalid where the path can never be written by this process as things stand (no such folder, no right, a pipe).
   Result<void> open();
 
   /// The first open() is no start: it empties nothing, whatever `append` says.
@@ -46,6 +46,7 @@ class LinesFile {
   std::uint64_t cut_off() const { return cut_off_; }
 
  private:
+  Result<void> see_kind() const;
   Result<void> mend_last_line();
   Result<void> append_whole(std::string_view lines);
   bool was_replaced() const;
