@@ -49,10 +49,10 @@ class Arrivals {
     return true;
   }
 
-  /// Hands up to `count` messages, and no more once `bytes` of payload have been, to `f`; what they view is valid during the
-  /// call.
+  /// Hands up to `count` messages that came until then, and no more once `bytes` of payload have been, to `f`; what they view
+  /// is valid during the call.
   template <class F>
-  std::size_t take(std::size_t count, std::size_t bytes, F&& f) {
+  std::size_t take(std::size_t count, std::size_t bytes, F&& f, Time until = Time::max()) {
     std::uint64_t begin = begin_.load(std::memory_order_relaxed);
     std::uint64_t end = end_.load(std::memory_order_acquire);
     std::size_t taken = 0;
@@ -63,6 +63,7 @@ class Arrivals {
         begin += capacity_ - at(begin);
         continue;
       }
+      if (Time{Duration(head.time)} > until) break;
       const char* text = &ring_[at(begin) + sizeof(Head)];
       f(Arrival{{text, head.topic}, {text + head.topic, head.payload}, Time{Duration(head.time)}, head.flags});
       begin += entry_size(head.topic, head.payload);

@@ -48,6 +48,17 @@ TEST_CASE("a take is bounded in messages and in bytes") {
   CHECK(take_all(queue).size() == 90);
 }
 
+TEST_CASE("a take goes no further than a moment") {
+  Arrivals queue(4096);
+  for (int second = 1; second <= 3; ++second) REQUIRE(queue.push({"t", std::to_string(second), Time{Duration(1s) * second}}));
+  std::string taken;
+  auto take = [&](const Arrival& a) { taken += a.payload; };
+  CHECK(queue.take(10, 1000, take, Time{2s}) == 2);
+  CHECK(taken == "12");
+  CHECK(queue.take(10, 1000, take, Time{2s}) == 0);
+  CHECK(queue.take(10, 1000, take) == 1);
+}
+
 TEST_CASE("entries of all sizes survive the edge of the ring") {
   Arrivals queue(4096);
   for (std::size_t i = 0; i < 5000; ++i) {

@@ -122,6 +122,31 @@ TEST_CASE("a source whose inbox is nearly full leaves the messages to the broker
   CHECK(host->counter("unprotected").value() == 0);
 }
 
+TEST_CASE("what is not in the inbox does not overtake what is, nor what waits in it from an earlier life") {
+  Mosquitto broker;
+  auto host = TestHost::make("porch");
+  auto received = [&](int number) {
+    return broker.wait_for_log("Received PUBACK from millrace-test-porch (Mid: " + std::to_string(number) + ",");
+  };
+  {
+    Stage former(host, options(broker));
+    REQUIRE(broker.wait_for_log("Sending SUBACK"));
+    publish_numbers(broker, 1, 5);
+    REQUIRE(received(5));
+  }
+  host->time.set(host->time.now() + 1s);
+  Stage stage(host, options(broker));
+  publish_numbers(broker, 6, 800);
+  REQUIRE(received(800));
+  host->time.set(host->time.now() + 1s);
+  publish_numbers(broker, 801, 802, 0);
+  REQUIRE(broker.wait_for_log("(d0, q0, r0, m0, 'devices/a/messages/events/', ... (9 bytes))"));
+  publish_numbers(broker, 803, 803);
+  REQUIRE(received(801));  // those of QoS 0 have no number
+  REQUIRE(stage.receive(803));
+  CHECK(stage.numbers == upto(803));
+}
+
 TEST_CASE("a message too large with its topic for the inbox does not keep the source from receiving") {
   Mosquitto broker;
   auto host = TestHost::make("porch");

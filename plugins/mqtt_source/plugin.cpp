@@ -125,7 +125,7 @@ class MqttSource final : public Source, public NeedsFiles {
     Batch batch;
     if (!intake_) return batch;
     decoder_.begin_batch();
-    while (batch.empty() && take_queued(batch) > 0) {
+    while (batch.empty() && take_queued(batch, Time::max()) > 0) {
     }
     return batch;
   }
@@ -140,7 +140,7 @@ class MqttSource final : public Source, public NeedsFiles {
   static MessageDecoder::Rules rules(const Config& config, const Context& context);
   Result<void> open_intake();
   void subscribe();
-  std::size_t take_queued(Batch& batch);
+  std::size_t take_queued(Batch& batch, Time until);
   std::size_t take_kept(Batch& batch);
   void connect_when_there_is_room();
   bool clean_session() const { return config_.clean_session.value_or(config_.qos == 0); }
@@ -230,14 +230,17 @@ Result<Batch> MqttSource::poll() {
   Batch batch;
   decoder_.begin_batch();
   std::size_t taken = 0;
-  // First what may fail, so that nothing taken from the queue is lost with it; but the queue's records stand first, as they may
-  // be of messages that the inbox did not take.
+  // First what may fail, so that nothing taken from the queue is lost with it.
+  const Time seen = context_.now();
   if (intake_->inbox()) {
     auto read = intake_->inbox()->read(kept_, largest_batch, largest_bytes);
     if (!read) return read.error();
   }
-  taken += take_queued(batch);
   taken += take_kept(batch);
+  if (!intake_->inbox())
+    taken += take_queued(batch, Time::max());
+  else if (intake_->queue().used() > 0 && intake_->inbox()->drained())
+    taken += take_queued(batch, seen);
   if (decoder_.caught_up()) intake_->set_backlog(false);
   bool calm = pace_.polled(context_.now(), taken);
   // What came between taking and becoming wakeable must not wait for the next message. Nor must what is left when all that was
@@ -248,20 +251,26 @@ Result<Batch> MqttSource::poll() {
   return batch;
 }
 
-std::size_t MqttSource::take_queued(Batch& batch) {
-  return intake_->queue().take(largest_batch, largest_bytes, [&](const Arrival& arrival) {
+std::size_t MqttSource::take_queued(Batch& batch, Time until) {
+  auto take = [&](const Arrival& arrival) {
     bool oversize = (arrival.flags & Intake::oversize_flag) != 0;
     decoder_.append(batch, {arrival.topic, arrival.payload, arrival.time, false, 0, oversize});
-  });
+  };
+  return intake_->queue().take(largest_batch, largest_bytes, take, until);
 }
 
+/// In the order in which all was received: what the inbox did not take is newer than what waits in it, and must not overtake
+/// that, as alerts would pass over what is older then.
 std::size_t MqttSource::take_kept(Batch& batch) {
   if (kept_.empty()) return 0;
-  for (const auto& m : kept_)
+  std::size_t taken = kept_.size();
+  for (const auto& m : kept_) {
+    if (intake_->queue().used() > 0) taken += take_queued(batch, m.arrival);
     decoder_.append(batch, {m.topic, m.payload, m.arrival, (m.flags & Intake::backlog_flag) != 0, m.sequence,
                             (m.flags & Intake::oversize_flag) != 0});
+  }
   batch.ack = intake_->ack(kept_);
-  return kept_.size();
+  return taken;
 }
 
 void MqttSource::connect_when_there_is_room() {
