@@ -184,6 +184,7 @@ Result<void> MqttSource::open_intake() {
     options.reserve = reserve;
     options.sync = config_.inbox.sync;
     options.log = [context = context_](LogLevel level, std::string_view text) { context.log(level, text); };
+    options.on_lost = [context = context_, &damaged = context_.dropped("damaged")](std::uint64_t n) { damaged.add(n); };
     auto folder = context_.data_folder() / "inbox" / fmt::format("{}.{}", context_.pipeline(), context_.stage());
     auto lease = inboxes->lease(folder, std::move(options));
     if (!lease) return lease.error();

@@ -185,6 +185,11 @@ double Inbox::fill() const {
   return static_cast<double>(impl_->bytes_in_use()) / static_cast<double>(impl_->options.limit);
 }
 
+std::uint64_t Inbox::bytes() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->bytes_in_use();
+}
+
 std::uint64_t Inbox::unsettled() const {
   std::lock_guard lock(impl_->mutex);
   const std::uint64_t settled = impl_->settled.mark() + impl_->settled.above();

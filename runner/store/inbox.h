@@ -37,6 +37,7 @@ class Inbox {
     std::optional<std::uint64_t> first_sequence;  ///< of a new log; default: the wall clock in microseconds, so that it rises
                                                   ///< even after the folder was deleted
     std::function<void(LogLevel, std::string_view)> log;
+    std::function<void(std::uint64_t)> on_lost;  ///< told how many messages a damaged disk has taken; must not block
   };
 
   struct Message {
@@ -52,7 +53,6 @@ class Inbox {
     Counter refused;   ///< appends that found it full, or the disk unwilling
     Counter lost;      ///< messages that a damaged disk has taken; each damage is logged as an error
     Counter torn;      ///< incomplete records cut off at the end, at open
-    Counter bytes;     ///< gauge: in use
   };
 
   /// Opens or makes the log in `folder`. Reads the last segment only, so it takes milliseconds. A folder belongs to one Inbox
@@ -87,6 +87,9 @@ class Inbox {
 
   /// Used part of the limit, 0 to 1: disconnect at 0.9, connect again at 0.5.
   double fill() const;
+
+  /// What is used of the limit, in bytes: the files up to the last message, settled ones before it too.
+  std::uint64_t bytes() const;
 
   /// How many messages are neither settled nor lost.
   std::uint64_t unsettled() const;

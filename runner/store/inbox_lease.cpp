@@ -62,4 +62,9 @@ Result<InboxLease> Inboxes::lease(const std::filesystem::path& folder, Inbox::Op
   return InboxLease(std::move(inbox), std::move(right));
 }
 
+bool Inboxes::is_open(const std::filesystem::path& folder) const {
+  std::lock_guard lock(open_->mutex);
+  return open_->logs.contains(folder);
+}
+
 }  // namespace millrace::store

@@ -37,6 +37,9 @@ class Inboxes {
   /// another stage, or another process, has it.
   Result<InboxLease> lease(const std::filesystem::path& folder, Inbox::Options options);
 
+  /// Whether a stage has the log in `folder`, or Acks of it are still out.
+  bool is_open(const std::filesystem::path& folder) const;
+
  private:
   struct Open;
   std::shared_ptr<Open> open_;

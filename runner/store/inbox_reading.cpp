@@ -79,6 +79,7 @@ void Inbox::Impl::count_lost(std::uint64_t first, std::uint64_t end) {
   const std::uint64_t lost = settled.add(number(first), number(end));
   if (lost == 0) return;
   figures.lost.add(lost);
+  if (options.on_lost) options.on_lost(lost);
   position->set(first_unsettled());
   log(LogLevel::error, fmt::format("inbox {}: {} messages are lost, from number {}", folder.string(), lost, first));
 }

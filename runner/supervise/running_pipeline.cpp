@@ -8,22 +8,12 @@
 
 #include "runner/stage/connects_beside.h"
 #include "runner/stage/preflight.h"
-#include "runner/supervise/spool.h"
 
 namespace millrace::supervise {
 namespace {
 
 /// How long the stages that a reload replaces may take, together, to bring their state to safety.
 constexpr Duration replace_patience = 3s;
-
-store::Inbox::Sync sync_of(graph::SpoolSync sync) {
-  switch (sync) {
-    case graph::SpoolSync::os: return store::Inbox::Sync::os;
-    case graph::SpoolSync::timed: return store::Inbox::Sync::timed;
-    case graph::SpoolSync::always: return store::Inbox::Sync::always;
-  }
-  return store::Inbox::Sync::os;
-}
 
 /// Why a stage refuses, with its place, so that it is found as what `check` tells of is.
 std::string refusal(const graph::Pipeline& pipeline, const graph::Stage& stage, std::string_view why) {
@@ -41,15 +31,24 @@ RunningPipeline::RunningPipeline(graph::Pipeline pipeline, std::shared_ptr<Servi
 RunningPipeline::~RunningPipeline() {
   give_up();
   for (auto& [name, worker] : workers_) worker->stop();
-  if (std::uint64_t lost = count_lost(); lost > 0) {
-    if (services_->log)
-      services_->log(LogLevel::warning,
-                     fmt::format("{}: ended with {} records under way that no source keeps; they are lost", name_, lost));
-    if (services_->on_lost) services_->on_lost(name_, lost);
-  }
+  std::uint64_t lost = count_lost();
   // Envelopes refuse their Acks, which sources may still hear of.
+  const std::uint64_t before = unfinished();
   links_.clear();
   slots_.clear();
+  lost += unfinished() - before;
+  if (lost == 0) return;
+  if (services_->log)
+    services_->log(LogLevel::warning,
+                   fmt::format("{}: ended with {} records under way that no source keeps; they are lost", name_, lost));
+  if (services_->on_lost) services_->on_lost(name_, lost);
+}
+
+/// What stages had taken and let go of, which no source offers again.
+std::uint64_t RunningPipeline::unfinished() const {
+  std::uint64_t records = 0;
+  for (const auto& [id, figures] : figures_) records += figures->dropped_for(unfinished_work);
+  return records;
 }
 
 /// With all threads stopped: what sources have received and not emitted, what waits in links and what stages have in hand, as
@@ -123,8 +122,10 @@ void RunningPipeline::build(graph::Pipeline next, std::map<std::string, Slot> fo
       workers_[slot.worker] = std::make_unique<Worker>(slot.worker, *services_->clock, on_change_);
     slots_.push_back(std::move(slot));
   }
-  for (auto& [id, slot] : former)
+  for (auto& [id, slot] : former) {
     if (slot.runner) set_aside(slot, shapes[id]);
+    if (slot.runner) count_removed(*slot.runner);
+  }
   link();
 }
 
@@ -160,67 +161,14 @@ void RunningPipeline::set_aside(Slot& slot, StageShape shape) {
   set_aside_[slot.definition.id] = {std::move(slot.runner), std::move(shape)};
 }
 
-void RunningPipeline::keep() { set_aside_.clear(); }
-
-void RunningPipeline::link() {
-  auto old = std::exchange(links_, {});
-  for (std::size_t reader = 0; reader < slots_.size(); ++reader) {
-    for (std::size_t sender : slots_[reader].definition.from) {
-      LinkKey key{slots_[sender].definition.id, slots_[reader].definition.id};
-      LinkShape shape = link_shape(slots_[sender].definition, slots_[reader].definition);
-      auto before = old.find(key);
-      if (before != old.end() && before->second.shape == shape) {
-        links_[key] = std::move(before->second);
-        continue;
-      }
-      const graph::Stage& stage = slots_[reader].definition;
-      std::deque<link::Envelope> waiting;
-      if (before != old.end()) {
-        waiting = before->second.link->drain();
-        before->second.link.reset();  // and with it the right to its spool
-      }
-      auto made = std::make_unique<link::Link>(shape.one_thread ? link::Link::Ends::one_thread : link::Link::Ends::two_threads,
-                                               link::Limits{stage.queue.records, stage.queue.bytes.count}, stage.on_full,
-                                               spool_of(slots_[sender].definition, stage));
-      auto& figures = *figures_[stage.id];
-      made->counters().dropped_oldest = &figures.dropped("drop_oldest");
-      made->counters().dropped_newest = &figures.dropped("drop_newest");
-      made->counters().conflated = &figures.dropped("conflated");
-      bool ended = false;
-      for (link::Envelope& envelope : waiting) {
-        ended |= !envelope.batch;
-        made->send(std::move(envelope));
-      }
-      if (slots_[sender].runner->condition() == Condition::done && !ended) made->send({});
-      links_[key] = {std::move(made), std::move(shape)};
-    }
-  }
-  for (auto& [key, gone] : old) {
-    if (!gone.link) continue;
-    // A reader that is still there gets it again by the new way; for one that is gone it was meant no longer.
-    const std::string& reader = key.second;
-    bool reader_remains = std::any_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.definition.id == reader; });
-    for (link::Envelope& envelope : gone.link->drain()) {
-      if (reader_remains) continue;
-      if (envelope.batch) figures_[reader]->dropped("stage_removed").add(envelope.batch->size());
-      envelope.ack.settle();
-    }
-  }
+/// A batch that a stage had in hand and no successor takes.
+void RunningPipeline::count_removed(const StageRunner& runner) {
+  if (std::uint64_t records = runner.unkept(); records > 0) figures_[runner.id()]->dropped("stage_removed").add(records);
 }
 
-/// Also where the policy is another now, if a former one has left something.
-std::unique_ptr<link::Spool> RunningPipeline::spool_of(const graph::Stage& sender, const graph::Stage& reader) {
-  if (services_->data_folder.empty()) return nullptr;
-  std::filesystem::path folder = services_->data_folder / "spool" / name_ / (sender.id + "+" + reader.id);
-  std::error_code error;
-  if (reader.on_full != Overflow::spool && !std::filesystem::exists(folder, error)) return nullptr;
-  store::Inbox::Options options;
-  options.limit = reader.spool.limit.count;
-  options.sync = sync_of(reader.spool.sync);
-  options.log = [log = services_->log, name = name_ + "/" + reader.id](LogLevel level, std::string_view text) {
-    if (log) log(level, fmt::format("{}: {}", name, text));
-  };
-  return std::make_unique<DiskSpool>(std::move(folder), std::move(options), *services_, figures_[reader.id]);
+void RunningPipeline::keep() {
+  for (const auto& [id, aside] : set_aside_) count_removed(*aside.runner);
+  set_aside_.clear();
 }
 
 void RunningPipeline::wire(const std::string& worker) {
@@ -231,6 +179,11 @@ void RunningPipeline::wire(const std::string& worker) {
     std::vector<link::Link*> inputs;
     for (std::size_t sender : slot.definition.from)
       inputs.push_back(links_[{slots_[sender].definition.id, slot.definition.id}].link.get());
+    for (const auto& [key, made] : links_) {
+      if (!made.leftover || key.second != slot.definition.id) continue;
+      made.link->sender_is(slot.runner->host().waker());
+      inputs.push_back(made.link.get());
+    }
     std::vector<StageRunner::Output> outputs;
     for (std::size_t reader : definition_.readers_of(i)) {
       const graph::Stage& to = slots_[reader].definition;

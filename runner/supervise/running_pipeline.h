@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -88,6 +90,7 @@ class RunningPipeline {
   struct MadeLink {
     std::unique_ptr<link::Link> link;
     LinkShape shape;
+    bool leftover = false;  ///< of a former wiring: it has no sender any more, and ends with what is in it
   };
   using LinkKey = std::pair<std::string, std::string>;  ///< sender's id, reader's id
 
@@ -100,11 +103,19 @@ class RunningPipeline {
   void set_aside(Slot& slot, StageShape shape);
   bool waits_aside(const graph::Pipeline& pipeline, std::size_t index) const;
   void link();
-  std::unique_ptr<link::Spool> spool_of(const graph::Stage& sender, const graph::Stage& reader);
+  std::unique_ptr<link::Link> make_link(link::Link::Ends ends, const std::string& sender, const graph::Stage& reader);
+  void let_go(const LinkKey& key, MadeLink gone);
+  void find_leftovers();
+  void add_leftover(const std::string& sender, const Slot& reader, std::deque<link::Envelope> waiting);
+  const Slot* reader_named(const std::string& id) const;
+  std::filesystem::path spool_folder(const std::string& sender, const std::string& reader) const;
+  std::unique_ptr<link::Spool> spool_of(const std::string& sender, const graph::Stage& reader);
   void wire(const std::string& worker);
   void set_recorder();
   void end_replaced(StageRunner& runner, Time give_up);
+  void count_removed(const StageRunner& runner);
   std::uint64_t count_lost();
+  std::uint64_t unfinished() const;
 
   const std::string name_;
   graph::Pipeline definition_;

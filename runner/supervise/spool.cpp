@@ -16,8 +16,11 @@ constexpr Duration retry = 1s;
 }  // namespace
 
 DiskSpool::DiskSpool(std::filesystem::path folder, store::Inbox::Options options, Services& services,
-                     std::shared_ptr<StageFigures> figures)
-    : folder_(std::move(folder)), options_(std::move(options)), services_(services), figures_(std::move(figures)) {
+                     std::shared_ptr<StageFigures> figures, const std::string& sender)
+    : folder_(std::move(folder)),
+      options_(std::move(options)),
+      services_(services),
+      spooled_(figures, &figures->spooled(sender)) {
   std::error_code error;
   wanted_ = std::filesystem::exists(folder_, error);
 }
@@ -29,7 +32,7 @@ Result<void> DiskSpool::open() {
   if (!lease) return lease.error();
   log_ = std::move(*lease);
   log_->inbox()->watch(sender_);
-  show(*log_->inbox(), *figures_);
+  show(*log_->inbox(), *spooled_);
   return {};
 }
 
@@ -50,7 +53,7 @@ bool DiskSpool::put(const Batch& batch) {
   wanted_ = true;
   if (!opened()) return false;
   auto kept = log_->inbox()->append("", link::wire::encode_batch(batch), services_.clock->now());
-  show(*log_->inbox(), *figures_);
+  show(*log_->inbox(), *spooled_);
   if (kept) return true;
   if (kept.error().kind != ErrorKind::overloaded && services_.clock->now() >= again_) complain(kept.error());
   return false;
@@ -70,15 +73,16 @@ std::optional<link::Envelope> DiskSpool::take() {
     auto batch = link::wire::decode_batch(messages[0].payload);
     if (!batch) {
       complain(batch.error());
+      if (options_.on_lost) options_.on_lost(1);
       log.settle(sequence, sequence);
       continue;
     }
     link::Envelope envelope;
     envelope.spooled = true;
     envelope.batch = std::make_shared<Batch>(std::move(*batch));
-    envelope.ack = Ack([log = log_->inbox(), figures = figures_, sequence](Settlement how) {
+    envelope.ack = Ack([log = log_->inbox(), spooled = spooled_, sequence](Settlement how) {
       how == Settlement::settled ? log->settle(sequence, sequence) : log->refuse(sequence, sequence);
-      show(*log, *figures);
+      show(*log, *spooled);
     });
     return envelope;
   }
@@ -91,9 +95,10 @@ void DiskSpool::watch(Waker sender) {
 
 bool DiskSpool::empty() { return !opened() || log_->inbox()->drained(); }
 
-void DiskSpool::show(const store::Inbox& log, StageFigures& figures) {
-  figures.gauge("spooled_batches").set(log.unsettled());
-  figures.gauge("spooled_bytes").set(log.figures().bytes.value());
+void DiskSpool::show(const store::Inbox& log, StageFigures::Spooled& spooled) {
+  const std::uint64_t batches = log.unsettled();
+  spooled.batches.set(batches);
+  spooled.bytes.set(batches == 0 ? 0 : log.bytes());
 }
 
 }  // namespace millrace::supervise

@@ -26,6 +26,31 @@ std::vector<std::pair<std::string, std::uint64_t>> StageFigures::values(const Na
   return all;
 }
 
+std::vector<std::pair<std::string, std::uint64_t>> StageFigures::gauges() const {
+  auto all = values(gauges_);
+  std::lock_guard lock(mutex_);
+  if (spooled_.empty()) return all;
+  std::uint64_t batches = 0, bytes = 0;
+  for (const auto& [sender, spooled] : spooled_) {
+    batches += spooled.batches.value();
+    bytes += spooled.bytes.value();
+  }
+  all.emplace_back("spooled_batches", batches);
+  all.emplace_back("spooled_bytes", bytes);
+  return all;
+}
+
+StageFigures::Spooled& StageFigures::spooled(const std::string& sender) {
+  std::lock_guard lock(mutex_);
+  return spooled_[sender];
+}
+
+std::uint64_t StageFigures::dropped_for(std::string_view reason) const {
+  std::lock_guard lock(mutex_);
+  auto found = dropped_.find(reason);
+  return found == dropped_.end() ? 0 : found->second.value();
+}
+
 void StageWakes::wake() noexcept {
   if (wanted_.exchange(true)) return;
   std::lock_guard lock(mutex_);
@@ -101,6 +126,12 @@ void StageHost::reject(const Record& record, const Error& error) {
   append_json_record(letter.record_json, record, true);
   letter.error = error.what;
   letters_.push_back(std::move(letter));
+}
+
+Ack StageHost::unawaited(std::uint64_t records) const {
+  return Ack([figures = figures_, records](Settlement how) {
+    if (how == Settlement::refused) figures->dropped(unfinished_work).add(records);
+  });
 }
 
 void StageHost::forget_dead_letters() {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runner/link/poller.h"
@@ -26,6 +27,9 @@ struct Services {
   std::function<void(const std::string& pipeline, std::uint64_t records)> on_lost;
 };
 
+/// Why records are dropped that a sink had taken for later and that went with it: their source would not offer them again.
+inline constexpr std::string_view unfinished_work = "unfinished";
+
 /// Figures that every stage has; any thread.
 struct StageFigures {
   Counter records_in, records_out, batches_in, rejected, errors, reconnects;
@@ -33,12 +37,21 @@ struct StageFigures {
 
   /// The stage's own counters and gauges, and its drops by reason, by name.
   std::vector<std::pair<std::string, std::uint64_t>> counted() const { return values(counted_); }
-  std::vector<std::pair<std::string, std::uint64_t>> gauges() const { return values(gauges_); }
+  std::vector<std::pair<std::string, std::uint64_t>> gauges() const;
   std::vector<std::pair<std::string, std::uint64_t>> dropped() const { return values(dropped_); }
 
   Counter& counted(std::string_view name) { return named(counted_, name); }
   Counter& gauge(std::string_view name) { return named(gauges_, name); }
   Counter& dropped(std::string_view reason) { return named(dropped_, reason); }
+
+  /// What one of the stage's inputs, by its sender, has on disk; the gauges show the sum of all.
+  struct Spooled {
+    Counter batches, bytes;
+  };
+  Spooled& spooled(const std::string& sender);
+
+  /// How many were dropped for that reason so far.
+  std::uint64_t dropped_for(std::string_view reason) const;
 
  private:
   using Named = std::map<std::string, Counter, std::less<>>;
@@ -47,6 +60,7 @@ struct StageFigures {
 
   mutable std::mutex mutex_;
   Named counted_, gauges_, dropped_;
+  std::map<std::string, Spooled> spooled_;
 };
 
 /// The wakes of one stage: remembers that it is wanted, and rouses the thread that it is on now.
@@ -87,6 +101,9 @@ class StageHost final : public Host {
 
   /// The Ack of the batch in hand: take_ack() empties it. Between calls it is empty.
   Ack in_hand;
+
+  /// An Ack for a batch of so many records whose source waits for none: it counts them where they are let go of.
+  Ack unawaited(std::uint64_t records) const;
 
   /// Writes the dead letters of the call that has just returned; `ack` waits for them.
   void write_dead_letters(const Ack& ack);

@@ -240,9 +240,11 @@ void StageRunner::tick(Sink& sink, Time now) {
 }
 
 void StageRunner::write(Sink& sink, link::Envelope envelope, Time now) {
-  host_->in_hand = std::move(envelope.ack);
+  const bool unawaited = envelope.ack.empty();
+  host_->in_hand = unawaited ? host_->unawaited(envelope.batch->size()) : std::move(envelope.ack);
   Result<void> written = sink.write(*envelope.batch);
   Ack ack = std::exchange(host_->in_hand, Ack{});
+  if (unawaited) ack.settle();
   if (written) {
     host_->write_dead_letters(ack);
     host_->figures().records_out.add(envelope.batch->size());
@@ -276,7 +278,7 @@ std::optional<link::Envelope> StageRunner::receive() {
     if (!envelope) continue;
     if (!envelope->batch) {
       ended_[i] = true;
-      input_end_ = envelope->end;
+      if (envelope->end == End::shutdown) input_end_ = End::shutdown;
     }
     return envelope;
   }

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "runner/http/routes.h"
+#include "runner/supervise/unread.h"
 
 namespace millrace::supervise {
 namespace {
@@ -93,6 +94,7 @@ void Supervisor::load_all() {
   }
   for (const auto& file : present) load(file);
   listeners_.renew_certificates();
+  tell_unread();
   if (present.empty()) log(LogLevel::error, "there is no pipeline file (*.yaml, *.yml) in what was named");
   // A file may have changed since it was read and before its folder was watched.
   if (rewatch() && loaded_) reload_asked_ = true;
@@ -259,55 +261,16 @@ bool Supervisor::start(Entry& entry, graph::Pipeline pipeline, Listening* ready)
   return true;
 }
 
-void Supervisor::stop(Entry& entry, Duration patience) {
-  if (!entry.running) return;
-  if (!entry.ended && patience > Duration(0)) {
-    entry.running->drain(End::shutdown);
-    Time give_up = clock_.now() + patience;
-    while (!entry.running->done() && clock_.now() < give_up) wait(give_up - clock_.now());
+/// Says what the data folder holds for stages that there are no longer; once each, and only while it is known which there are.
+void Supervisor::tell_unread() {
+  if (options_.data_folder.empty()) return;
+  std::vector<const graph::Pipeline*> pipelines;
+  for (const auto& [file, entry] : entries_) {
+    if (!entry.running || !entry.broken.empty()) return;
+    pipelines.push_back(&entry.running->definition());
   }
-  std::unique_ptr<RunningPipeline> ending;
-  {
-    std::lock_guard lock(mutex_);
-    ending = std::move(entry.running);
-  }
-  ending.reset();
-  listeners_.release(entry.listening);
-  events_.wake();  // other pipelines' news may have been taken for this one's
-}
-
-void Supervisor::drain_all() {
-  for (auto& [file, entry] : entries_)
-    if (entry.running && !entry.ended) entry.running->drain(End::shutdown);
-  Time give_up = clock_.now() + options_.drain;
-  auto draining = [&] {
-    return std::any_of(entries_.begin(), entries_.end(),
-                       [](const auto& e) { return e.second.running && !e.second.running->done(); });
-  };
-  bool asked = std::exchange(stop_asked_, false);
-  if (asked && draining())
-    log(LogLevel::info, fmt::format("stopping; what is on its way has {:.1f} s, a second signal ends that at once",
-                                    std::chrono::duration<double>(options_.drain).count()));
-  while (draining() && clock_.now() < give_up && !stop_asked_) wait(give_up - clock_.now());
-  if (draining())
-    log(LogLevel::warning,
-        fmt::format("not everything could be delivered in time: {}; what its source keeps comes again at the next start",
-                    undelivered()));
-  for (auto& [file, entry] : entries_) {
-    entry.ended = true;
-    stop(entry, Duration(0));
-  }
-}
-
-/// The stages that are not done, with what waits for them.
-std::string Supervisor::undelivered() const {
-  std::string text;
-  for (const StageView& view : views()) {
-    if (view.condition == Condition::done || view.condition == Condition::failed) continue;
-    text +=
-        fmt::format("{}{}/{} ({} records queued)", text.empty() ? "" : ", ", view.pipeline, view.stage, view.queued_records);
-  }
-  return text;
+  for (const UnreadLog& unread : unread_logs(options_.data_folder, pipelines, inboxes_))
+    if (told_unread_.insert(unread.folder).second) log(LogLevel::warning, unread.text());
 }
 
 void Supervisor::check_progress() {
@@ -330,6 +293,7 @@ void Supervisor::check_progress() {
       entry.previous.reset();
       entry.running->keep();
       log(LogLevel::info, fmt::format("{}: {}", entry.running->name(), entry.reloaded));
+      tell_unread();
     }
     if (entry.running->done()) {
       log(LogLevel::info, fmt::format("{}: all input is over", entry.running->definition().name));

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -97,6 +98,7 @@ class Supervisor {
   bool all_ended() const;
   void drain_all();
   std::string undelivered() const;
+  void tell_unread();
   void clock_was_set();
   void wait(std::optional<Duration> longest);
   void log(LogLevel level, std::string_view text) const;
@@ -117,7 +119,8 @@ class Supervisor {
   BegunFiles begun_files_;
   Outages outages_;
   Events events_;
-  bool loaded_ = false;  ///< what was named, for the first time
+  std::set<std::filesystem::path> told_unread_;  ///< logs that no stage reads
+  bool loaded_ = false;                          ///< what was named, for the first time
   bool stop_asked_ = false;
   bool reload_asked_ = false;
 

@@ -81,12 +81,16 @@ TEST_CASE("damage in the middle costs the damaged record alone, is counted and t
     damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
     write(copy / name, damaged);
     std::vector<std::string> logs;
-    auto inbox = open(copy, small(&logs));
+    std::uint64_t told = 0;
+    Inbox::Options options = small(&logs);
+    options.on_lost = [&](std::uint64_t messages) { told += messages; };
+    auto inbox = open(copy, options);
     INFO("byte " << at);
     REQUIRE(
         read_all(*inbox) ==
         std::vector<Read>{{first, "payload 0"}, {first + 1, "payload 1"}, {first + 3, "payload 3"}, {first + 4, "payload 4"}});
     REQUIRE(inbox->figures().lost.value() == 1);
+    REQUIRE(told == 1);
     REQUIRE(logs.size() == 2);
     inbox->settle(first, first + 4);
     REQUIRE(inbox->unsettled() == 0);

@@ -9,6 +9,8 @@
 
 #include "runner/config/plugin.h"
 #include "runner/stage/connects_beside.h"
+#include "runner/store/inbox_lease.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/wait.h"
 
 using namespace millrace;
@@ -111,12 +113,34 @@ struct Bucket final : Source {
   bool left = true;
 };
 
+/// Has nothing to say.
+struct Dry final : Source {
+  using Config = NoOptions;
+  Dry(Config, Context) {}
+  Result<Batch> poll() override { return Batch{}; }
+};
+
+/// Takes batches and never finishes with them.
+struct Keeper final : Sink {
+  using Config = NoOptions;
+  Keeper(Config, Context c) : context(std::move(c)) {}
+  Result<void> write(const Batch& batch) override {
+    acks.push_back(context.take_ack());
+    drained += batch.size();
+    return {};
+  }
+  bool idle() const override { return acks.empty(); }
+  Context context;
+  std::vector<Ack> acks;
+};
+
 graph::Loader loader() {
   Plugin drain = config::define_plugin<Drain>("drain", "");
   Plugin patient = config::define_plugin<Patient>("patient", "");
   drain.threading = patient.threading = Threading::own;
   return graph::Loader({config::define_plugin<Tap>("tap", ""), config::define_plugin<Meter>("meter", ""),
-                        config::define_plugin<Bucket>("bucket", ""), drain, patient},
+                        config::define_plugin<Bucket>("bucket", ""), config::define_plugin<Dry>("dry", ""),
+                        config::define_plugin<Keeper>("keeper", ""), drain, patient},
                        {});
 }
 
@@ -144,6 +168,12 @@ struct Fixture {
     return running;
   }
 };
+
+std::uint64_t emitted(const RunningPipeline& running, const std::string& stage) {
+  for (const StageView& view : running.views())
+    if (view.stage == stage) return view.figures->records_out.value();
+  return 0;
+}
 
 const std::string plain = "  - plugin: tap\n  - {id: kept, plugin: drain}\n";
 
@@ -249,13 +279,77 @@ TEST_CASE_METHOD(Fixture, "what is under way when a pipeline ends, and no source
     lost += records;
   };
   auto running = run(version("  - plugin: bucket\n  - {id: kept, plugin: patient}\n"));
-  auto emitted = [&] {
-    for (const StageView& view : running->views())
-      if (view.stage == "bucket") return view.figures->records_out.value();
-    return std::uint64_t{0};
-  };
-  REQUIRE(wait_until([&] { return waiting == 1 && emitted() == 6; }));
+  REQUIRE(wait_until([&] { return waiting == 1 && emitted(*running, "bucket") == 6; }));
   running.reset();
   CHECK(lost == 7);
   away = false;
+}
+
+TEST_CASE_METHOD(Fixture, "so is what a sink had taken and not finished with") {
+  drained = 0;
+  std::uint64_t lost = 0;
+  services->on_lost = [&](const std::string&, std::uint64_t records) { lost += records; };
+  auto running = run(version("  - plugin: bucket\n  - {id: kept, plugin: keeper}\n"));
+  REQUIRE(wait_until([&] { return drained == 6; }));
+  running.reset();
+  CHECK(lost == 7);
+}
+
+TEST_CASE_METHOD(Fixture, "what waits behind a stage that a new version has not goes to its reader all the same") {
+  away = true;
+  drained = 0;
+  auto running = run(version("  - plugin: bucket\n  - plugin: meter\n  - {id: kept, plugin: patient}\n"));
+  REQUIRE(wait_until([&] { return waiting == 1 && emitted(*running, "meter") == 6; }));
+  REQUIRE(running->reload(version("  - plugin: bucket\n  - {id: kept, plugin: patient}\n")).has_value());
+  running->keep();
+  SECTION("at once") {}
+  SECTION("over a reload in which its reader stays, and one in which it does not") {
+    const std::string more = "  - {id: beside, plugin: drain, from: bucket, mark: 1}\n";
+    REQUIRE(running->reload(version("  - plugin: bucket\n  - {id: kept, plugin: patient}\n" + more)).has_value());
+    REQUIRE(running->reload(version("  - plugin: bucket\n  - {id: kept, plugin: patient, queue: {records: 7}}\n")).has_value());
+  }
+  SECTION("when the stage comes again") {
+    REQUIRE(running->reload(version("  - plugin: bucket\n  - plugin: meter\n  - {id: kept, plugin: patient}\n")).has_value());
+  }
+  away = false;
+  CHECK(wait_until([&] { return drained == 6; }));
+  running->drain(End::input_over);
+  CHECK(wait_until([&] { return running->done(); }));
+  CHECK(drained == 7);
+}
+
+TEST_CASE_METHOD(Fixture, "what waits for a stage that a new version has not is counted, the batch in its hand too") {
+  away = true;
+  const std::string without = "  - plugin: bucket\n  - {id: other, plugin: drain}\n";
+  const std::string with = without + "  - {id: kept, plugin: patient, from: bucket}\n";
+  auto running = run(version(with));
+  REQUIRE(wait_until([&] { return waiting == 1 && emitted(*running, "bucket") == 6; }));
+  REQUIRE(running->reload(version(without)).has_value());
+  REQUIRE(running->reload(version(with)).has_value());
+  for (const StageView& view : running->views())
+    if (view.stage == "kept") CHECK(view.figures->dropped("stage_removed").value() == 6);
+  away = false;
+}
+
+TEST_CASE_METHOD(Fixture, "what a spool holds reaches its reader whatever stands above it at the next start") {
+  test::TempFolder data;
+  store::Inboxes inboxes;
+  services->data_folder = data.path();
+  services->rooms[std::type_index(typeid(store::Inboxes))] = &inboxes;
+  away = true;
+  drained = 0;
+  auto running = run(version("  - plugin: bucket\n  - {id: kept, plugin: patient, on_full: spool, queue: {records: 1}}\n"));
+  REQUIRE(wait_until([&] { return waiting == 1 && emitted(*running, "bucket") == 6; }));
+  running.reset();
+  CHECK(drained == 0);
+  away = false;
+  SECTION("another stage") { running = run(version("  - plugin: dry\n  - {id: kept, plugin: patient, on_full: spool}\n")); }
+  SECTION("a stage between, and another policy") {
+    running = run(version("  - {id: bucket, plugin: dry}\n  - plugin: meter\n  - {id: kept, plugin: patient}\n"));
+  }
+  CHECK(wait_until([&] { return drained == 7; }));
+  running->drain(End::shutdown);
+  CHECK(wait_until([&] { return running->done(); }));
+  running.reset();
+  CHECK(drained == 7);
 }

@@ -23,11 +23,17 @@ struct Fixture {
     services.rooms[std::type_index(typeid(store::Inboxes))] = &inboxes;
     services.log = [this](LogLevel, std::string_view text) { logs.emplace_back(text); };
   }
-  DiskSpool spool() {
+  DiskSpool spool(const std::string& sender = "out") {
     store::Inbox::Options options;
     options.limit = 16U << 20U;
-    return DiskSpool(folder.path() / "spool" / "out+in", std::move(options), services, figures);
+    return DiskSpool(folder.path() / "spool" / (sender + "+in"), std::move(options), services, figures, sender);
   }
+  std::uint64_t gauge(const std::string& wanted) const {
+    for (const auto& [name, value] : figures->gauges())
+      if (name == wanted) return value;
+    return 0;
+  }
+  std::uint64_t batches() const { return gauge("spooled_batches"); }
 };
 
 Batch numbered(int n, std::size_t bytes = 0) {
@@ -51,9 +57,9 @@ TEST_CASE_METHOD(Fixture, "what was spooled and not settled is there after a res
     CHECK(spool.empty());
     for (int n = 1; n <= 5; ++n) REQUIRE(spool.put(numbered(n)));
     CHECK_FALSE(spool.empty());
-    CHECK(figures->gauge("spooled_batches").value() == 5);
+    CHECK(batches() == 5);
     spool.take()->ack.settle();
-    CHECK(figures->gauge("spooled_batches").value() == 4);
+    CHECK(batches() == 4);
     auto taken = spool.take();
     REQUIRE(taken);
     CHECK(number_of(*taken) == 2);
@@ -98,4 +104,19 @@ TEST_CASE_METHOD(Fixture, "a disk that cannot be used is told once a second, and
   CHECK_FALSE(spool.put(numbered(1)));
   CHECK(logs.size() == 2);
   CHECK_THAT(logs.front(), Catch::Contains("on_full: spool") && Catch::Contains("out+in"));
+}
+
+TEST_CASE_METHOD(Fixture, "of a stage with several inputs the gauge shows what all of them have on disk") {
+  DiskSpool one = spool("one"), two = spool("two");
+  for (int n = 1; n <= 3; ++n) REQUIRE(one.put(numbered(n, 1000)));
+  const std::uint64_t of_one = gauge("spooled_bytes");
+  CHECK(of_one > 3000);
+  REQUIRE(two.put(numbered(1, 1000)));
+  CHECK(batches() == 4);
+  CHECK(gauge("spooled_bytes") > of_one + 1000);
+  auto taken = two.take();
+  REQUIRE(taken);
+  taken->ack.settle();
+  CHECK(batches() == 3);
+  CHECK(gauge("spooled_bytes") == of_one);
 }

@@ -70,6 +70,19 @@ TEST_CASE_METHOD(Fixture, "a successor knows which inputs were over before it ca
   CHECK_FALSE(last->batch);
 }
 
+TEST_CASE_METHOD(Fixture, "a stage that is shut down keeps its state, though the last of its inputs was over by itself") {
+  auto [runner, transform] = this->transform();
+  link::Link *one = link(), *two = link();
+  runner->wire({one, two}, {{link(), "out", false}});
+  link::Envelope shut_down;
+  shut_down.end = End::shutdown;
+  one->send(std::move(shut_down));
+  run(*runner);
+  two->send({});
+  run(*runner);
+  CHECK(transform->ends == std::vector{End::shutdown});
+}
+
 TEST_CASE_METHOD(Fixture, "what a source has left when it ends goes on, also into a full link, before the end") {
   auto [runner, source] = this->source();
   link::Link* out = link({.records = 1});
