@@ -35,7 +35,7 @@ void Reading::quote(const Record& record, Quote* to) const {
   for (std::size_t i = 0; i < quoted_.size(); ++i) {
     const Value* value = record.fields.find(quoted_[i]);
     if (!value || value->is_null()) {
-      to[i] = Quote{};
+      to[i].emplace<std::monostate>();
     } else if (auto number = value->number()) {
       to[i] = *number;
     } else if (value->type() == Type::string) {
