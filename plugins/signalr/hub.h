@@ -311,6 +311,7 @@ class Hub final : public std::enable_shared_from_this<Hub> {
   http::Origins origins_;
   HubCounters counters_;
   std::shared_ptr<Handover> handover_;
+  /// Whether the last turn was brief enough for the next to take place on the thread that publishes, which reads this.
   std::shared_ptr<std::atomic<bool>> brief_turns_ = std::make_shared<std::atomic<bool>>(true);
   std::atomic<bool> retired_ = false;
 

@@ -40,9 +40,8 @@ bool is_spool_of(const std::string& pipeline_name, const std::string& link, cons
 
 std::string UnreadLog::text() const {
   return fmt::format(
-      "{}: {} {} wait for a stage that is gone or has another name (the folder is called after its pipeline and itself): give "
-      "it "
-      "back and they are read, or remove the folder",
+      "{}: {} {} wait for a stage that is gone or has another name (the folder is called after its pipeline and itself): "
+      "give it back and they are read, or remove the folder",
       folder.string(), waiting, what);
 }
 
