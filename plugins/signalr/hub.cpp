@@ -118,6 +118,7 @@ void Hub::ended(Connection& connection) {
   std::size_t place = connection.place_;
   if (place >= connections_.size() || connections_[place].get() != &connection) return;
   withdraw(connection);
+  connection.share_ = nullptr;  // at once: whoever sees that it has ended may come again
   count_end(connection.end_);
   counters_.clients.set(connections_.size() - 1);
   if (connection.streams_) connection.streams_->abandon();
